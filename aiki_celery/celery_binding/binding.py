@@ -1,0 +1,83 @@
+"""What the parts of the binding share: one application, its journal, and the engine over it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from celery import Celery
+
+from aiki_celery.celery_binding.caretaker_notes import CaretakerNotes
+from aiki_celery.celery_binding.dispatcher import CeleryDispatcher
+from aiki_celery.celery_binding.process import ProcessIdentity
+from aiki_celery.definitions.registry import registry
+from aiki_celery.definitions.workflow import Workflow
+from aiki_celery.engine.execute import Executor
+from aiki_celery.engine.lifecycle import Lifecycle
+from aiki_celery.engine.starting import Starter
+from aiki_celery.engine.sweeps.context import SweepContext
+from aiki_celery.journal.journal import Journal
+from aiki_celery.model.clock import Clock
+from aiki_celery.settings import AikiSettings
+
+
+class Binding:
+    """One Celery application with its journal.
+
+    Args:
+        app: The application.
+        settings: The settings.
+        hooks: Who is told of lifecycle events.
+        journal: Where runs are recorded.
+        clock: For tests: the clock of every pass, instead of the database's.
+    """
+
+    def __init__(
+        self,
+        app: Celery,
+        settings: AikiSettings,
+        hooks: Lifecycle,
+        journal: Journal,
+        clock: Clock | None = None,
+    ) -> None:
+        self.app = app
+        self.settings = settings
+        self.hooks = hooks
+        self.journal = journal
+        self.dispatcher = CeleryDispatcher(app)
+        self.executor = Executor(journal, settings, hooks, clock)
+        self.starter = Starter(journal, self.dispatcher, settings, hooks)
+        self.process = ProcessIdentity(journal, settings)
+        self.caretaker_notes = CaretakerNotes()
+        self.clock = clock
+
+    def queue_for(self, workflow: Workflow[..., Any], asked: str | None) -> str:
+        """Give the queue of a workflow's messages: the caller's, the workflow's, ours, then Celery's routing."""
+        return asked or workflow.settings.queue or self.settings.default_queue or self._routed(workflow.definition)
+
+    def sweep_context(self) -> SweepContext:
+        """Give what sweeps are given."""
+        return SweepContext(
+            journal=self.journal,
+            dispatcher=self.dispatcher,
+            publish=self.starter.publish,
+            settings=self.settings,
+            hooks=self.hooks,
+            definitions=known_definitions,
+        )
+
+    @functools.lru_cache(maxsize=1024)  # noqa: B019 - a binding lives as long as its application
+    def _routed(self, definition: str) -> str:
+        default = self.app.conf.task_default_queue
+        for name in (definition, definition.partition("@")[0]):
+            queue = self.app.amqp.router.route({}, name).get("queue")
+            routed = getattr(queue, "name", queue)
+            if routed and routed != default:
+                return str(routed)
+        return str(default)
+
+
+def known_definitions() -> Sequence[str]:
+    """Give the workflows this process has, as ``name@version``."""
+    return [workflow.definition for workflow in registry]

@@ -1,0 +1,1 @@
+"""What is added to every ``celery worker`` of an application."""

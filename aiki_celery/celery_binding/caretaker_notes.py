@@ -1,0 +1,53 @@
+"""What the worker's event loop leaves for the caretaker's thread, so that the loop never waits for the database."""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+
+class CaretakerNotes:
+    """Three queues and a bell. Safe to write from any thread and from the event loop."""
+
+    def __init__(self) -> None:
+        self.bell = threading.Event()
+        self._confirmed: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._timed_out: queue.SimpleQueue[tuple[str, int, float]] = queue.SimpleQueue()
+        self._lost: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def confirm(self, run_id: str) -> None:
+        """Note that Celery has told everybody of a run's end."""
+        self._confirmed.put(run_id)
+        self.bell.set()
+
+    def time_out(self, run_id: str, pid: int | None, limit: float) -> None:
+        """Note that a hard time limit (seconds) ended a run's process."""
+        self._timed_out.put((run_id, pid or 0, limit))
+        self.bell.set()
+
+    def lose(self, pid: int | None) -> None:
+        """Note that a process has died."""
+        if pid is not None:
+            self._lost.put(pid)
+            self.bell.set()
+
+    def take_confirmed(self) -> list[str]:
+        """Take the runs that are confirmed."""
+        return _drained(self._confirmed)
+
+    def take_timed_out(self) -> list[tuple[str, int, float]]:
+        """Take the runs that were timed out: id, process, limit in seconds."""
+        return _drained(self._timed_out)
+
+    def take_lost(self) -> list[int]:
+        """Take the processes that have died."""
+        return _drained(self._lost)
+
+
+def _drained(source: queue.SimpleQueue[object]) -> list:  # type: ignore[type-arg]
+    taken = []
+    while True:
+        try:
+            taken.append(source.get_nowait())
+        except queue.Empty:
+            return taken

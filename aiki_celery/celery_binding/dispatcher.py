@@ -1,0 +1,70 @@
+"""Sends messages about runs through Celery."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import ChannelError, OperationalError
+
+from aiki_celery.celery_binding.message import header, read_options
+from aiki_celery.model.records import Envelope
+
+logger = logging.getLogger("aiki_celery.dispatch")
+
+
+class CeleryDispatcher:
+    """Publishes through one producer of the application's pool.
+
+    Args:
+        app: The application.
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def publish(self, envelopes: Sequence[Envelope]) -> list[str]:
+        """Send a message for each run, and give the ids of those whose message was not accepted."""
+        sent = 0
+        try:
+            with self._app.producer_or_acquire() as producer:
+                for envelope in envelopes:
+                    self._send(producer, envelope)
+                    sent += 1
+        except Exception as error:
+            logger.warning("Publishing stopped after %d of %d messages: %r", sent, len(envelopes), error)
+        return [envelope.run_id for envelope in envelopes[sent:]]
+
+    def depth(self, queue: str | None) -> int:
+        """Tell how many messages wait in a queue, zero where there is no such queue."""
+        name = queue or self._app.conf.task_default_queue
+        try:
+            with self._app.connection_for_read() as connection:
+                declared = connection.default_channel.queue_declare(queue=name, passive=True)
+                return int(declared.message_count)
+        except (ChannelError, *_channel_errors(self._app)):
+            return 0
+
+    def _send(self, producer: Any, envelope: Envelope) -> None:
+        options = read_options(envelope.request)
+        headers = options.pop("headers", {})
+        if envelope.queue is not None:
+            options["queue"] = envelope.queue
+        if envelope.priority is not None:
+            options["priority"] = envelope.priority
+        self._app.send_task(
+            envelope.definition,
+            task_id=envelope.run_id,
+            producer=producer,
+            headers={**headers, **header("journal")},
+            add_to_parent=False,
+            **options,
+        )
+
+
+def _channel_errors(app: Celery) -> tuple[type[BaseException], ...]:
+    """Give the errors by which the transport says that a queue is not there; a lost connection is not one of them."""
+    errors = app.connection_for_read().channel_errors
+    return tuple(kind for kind in errors if kind is not OperationalError)

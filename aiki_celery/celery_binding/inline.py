@@ -1,0 +1,98 @@
+"""Runs in the caller's own process: journaled, without a broker, waits slept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from aiki_celery.celery_binding.binding import Binding
+from aiki_celery.definitions.options import StartOptions
+from aiki_celery.definitions.workflow import Workflow
+from aiki_celery.engine.execute import Outcome
+from aiki_celery.engine.ports import Forever
+from aiki_celery.errors import RunError, WorkflowCancelled, WorkflowFailed
+from aiki_celery.model.clock import MICROSECOND
+from aiki_celery.model.records import Claim, RunView, StepRecord
+from aiki_celery.model.status import RunStatus
+
+
+def run_new(
+    binding: Binding, workflow: Workflow[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], run_id: str
+) -> Outcome:
+    """Journal a run whose arguments are plain JSON, and do it here to its end.
+
+    Raises:
+        InputInvalid: The arguments do not fit.
+    """
+    bound = workflow.signature.bind_message(args, kwargs)
+    binding.journal.ensure_ready()
+    run = binding.starter.run_of(
+        workflow, bound.values, bound.text, StartOptions(), binding.queue_for(workflow, None), run_id=run_id
+    )
+    owner = binding.process.owner()
+    taken = binding.executor.claim_new(run, owner) or binding.executor.claim(run_id, owner)
+    return _to_the_end(binding, workflow, run_id, taken)
+
+
+def run_queued(binding: Binding, workflow: Workflow[..., Any], run_id: str) -> Outcome:
+    """Do a run here to its end that is in the journal as queued."""
+    return _to_the_end(binding, workflow, run_id, binding.executor.claim(run_id, binding.process.owner()))
+
+
+def wait(
+    look: Callable[[], RunView], timeout: float | None, *, longest: float = 0.25, stop_at_stalled: bool = False
+) -> RunView:
+    """Look at a run until it is over, at growing intervals.
+
+    Raises:
+        TimeoutError: It was not over in time; says what it is doing.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    pause = 0.002
+    while True:
+        run = look()
+        if run.status.is_terminal or (stop_at_stalled and run.status is RunStatus.STALLED):
+            return run
+        if deadline is not None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                why = f" ({run.reason})" if run.reason else ""
+                raise TimeoutError(f"run {run.id} of {run.workflow} is {run.status}{why} after {timeout:g} s")
+            pause = min(pause, left)
+        time.sleep(pause)
+        pause = min(pause * 1.5, longest)
+
+
+def _to_the_end(
+    binding: Binding, workflow: Workflow[..., Any], run_id: str, taken: tuple[Claim, list[StepRecord]] | None
+) -> Outcome:
+    """Run pass after pass. If a worker takes the run while it waits, wait for the worker instead."""
+    while True:
+        if taken is None:
+            return _done_elsewhere(binding, run_id)
+        outcome = binding.executor.run(workflow, *taken, Forever(), told=True)
+        if outcome.due_at is None or outcome.status in (RunStatus.COMPLETED, RunStatus.FAILED):
+            return outcome if outcome.status not in (None, RunStatus.QUEUED) else _done_elsewhere(binding, run_id)
+        _sleep_until(binding, outcome.due_at)
+        taken = binding.executor.claim(run_id, binding.process.owner())
+
+
+def _sleep_until(binding: Binding, due_at: int) -> None:
+    if binding.clock is not None:
+        binding.clock.sleep(max(0, due_at - binding.clock.now()) / MICROSECOND)
+        return
+    while (left := due_at - binding.journal.now()) > 0:
+        time.sleep(left / MICROSECOND + 0.0005)
+
+
+def _done_elsewhere(binding: Binding, run_id: str) -> Outcome:
+    run = wait(lambda: binding.journal.views.get(run_id), None, stop_at_stalled=True)
+    error: Exception | None = None
+    if run.status is RunStatus.CANCELLED:
+        error = WorkflowCancelled(run.workflow, run_id, run.reason or "")
+    elif run.status is RunStatus.STALLED:
+        error = RunError(f"Run {run_id} is stalled: {run.reason}")
+    elif run.status is RunStatus.FAILED:
+        error = WorkflowFailed(run.workflow, run_id, "", run.reason or "")
+    return Outcome(run.status, output=run.output, error=run.error, exception=error)

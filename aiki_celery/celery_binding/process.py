@@ -1,0 +1,113 @@
+"""Who this process is to the journal: a worker, a process of one, or a script that runs workflows by itself."""
+
+from __future__ import annotations
+
+import atexit
+import mmap
+import os
+import socket
+import threading
+import uuid
+
+from aiki_celery.celery_binding.heartbeat import Heartbeat
+from aiki_celery.journal.journal import Journal
+from aiki_celery.model.records import Owner
+from aiki_celery.settings import AikiSettings
+
+#: Tells the processes of a spawning pool, which import everything anew, whose they are.
+WORKER_ID = "_AIKI_WORKER_ID"
+
+
+class DrainFlag:
+    """A flag that forked processes share: set once, seen at the next step of each of them."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 1)
+
+    def raise_it(self) -> None:
+        """Ask every process of this worker to let go of its run at the next step. Safe in a signal handler."""
+        self._memory[0] = 1
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the worker is ending."""
+        return self._memory[0] == 1
+
+
+class WorkerHost:
+    """Makes a worker's passes let go when the worker ends, or when one message was held long enough.
+
+    Args:
+        drain: Whether the worker is ending.
+        max_hold: Seconds for which one message may be held.
+    """
+
+    def __init__(self, drain: DrainFlag, max_hold: float) -> None:
+        self._drain = drain
+        self._max_hold = max_hold
+
+    def should_let_go(self, held_for: float) -> str | None:
+        """Give the reason to hand a run over, or None to go on."""
+        if self._drain.is_up:
+            return "its worker is shutting down"
+        if held_for > self._max_hold:
+            return f"it was held for {held_for:.0f} s"
+        return None
+
+
+class ProcessIdentity:
+    """The owner that this process's claims carry.
+
+    Args:
+        journal: Where workers say that they are alive.
+        settings: The settings.
+    """
+
+    def __init__(self, journal: Journal, settings: AikiSettings) -> None:
+        self._journal = journal
+        self._settings = settings
+        self._worker_id: str | None = None
+        self._alone: tuple[int, str] | None = None
+        self._lock = threading.Lock()
+        self.drain = DrainFlag()
+
+    @property
+    def worker_id(self) -> str | None:
+        """Id of the worker this process is or belongs to; None in any other process."""
+        return self._worker_id
+
+    @property
+    def host(self) -> WorkerHost:
+        """Who tells this worker's passes to let go."""
+        return WorkerHost(self.drain, self._settings.max_hold)
+
+    def become_worker(self, hostname: str) -> str:
+        """Make this process a worker's main process, and give the worker's new id."""
+        self._worker_id = f"{hostname[:40]}/{uuid.uuid4().hex[:12]}"
+        os.environ[WORKER_ID] = self._worker_id
+        return self._worker_id
+
+    def join_worker(self) -> None:
+        """Make this process one of the worker's that started it."""
+        self._worker_id = self._worker_id or os.environ.get(WORKER_ID)
+
+    def leave_worker(self) -> None:
+        """Stop being a worker's process."""
+        self._worker_id = None
+        os.environ.pop(WORKER_ID, None)
+
+    def owner(self) -> Owner:
+        """Give who owns what this process claims now. A process that is no worker's says by itself that it is alive."""
+        if self._worker_id is not None:
+            return Owner(self._worker_id, os.getpid())
+        with self._lock:
+            if self._alone is None or self._alone[0] != os.getpid():
+                self._alone = (os.getpid(), self._stand_alone())
+            return Owner(self._alone[1], os.getpid())
+
+    def _stand_alone(self) -> str:
+        worker_id = f"process/{uuid.uuid4().hex[:12]}"
+        heartbeat = Heartbeat(self._journal, worker_id, socket.gethostname(), self._settings.heartbeat_interval)
+        heartbeat.start()
+        atexit.register(heartbeat.end)
+        return worker_id

@@ -1,0 +1,56 @@
+"""The worker's side of a message, in its main process: when to acknowledge, and what a lost process means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from billiard.einfo import ExceptionWithTraceback
+from celery.exceptions import Ignore, Reject, Retry, WorkerLostError
+from celery.worker import state
+from celery.worker.request import Request
+
+from aiki_celery.celery_binding.message import is_journal_first
+
+
+class WorkflowRequest(Request):
+    """A message about a run. Runs on the worker's event loop, so it only takes notes; the caretaker acts on them."""
+
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        """Acknowledge early what the journal would bring back; else wait until the pass is over."""
+        super().on_accepted(pid, time_accepted)
+        if is_journal_first(self.request_dict):
+            self.acknowledge()
+
+    def on_success(self, failed__retval__runtime: Any, **kwargs: Any) -> Any:
+        """Note that Celery has told everybody of the run's end."""
+        failed, _, _ = failed__retval__runtime
+        result = super().on_success(failed__retval__runtime, **kwargs)
+        if not failed:
+            self.task.binding.caretaker_notes.confirm(self.id)
+        return result
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
+        """A process that died is no failure: the run is recovered. Anything else is as in Celery."""
+        error = exc_info.exception
+        if isinstance(error, ExceptionWithTraceback):
+            error = error.exc
+        if isinstance(error, (WorkerLostError, SystemExit, KeyboardInterrupt)) and not state.should_terminate:
+            return self._on_lost_process()
+        result = super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+        if return_ok and not isinstance(error, (Ignore, Reject, Retry)):
+            self.task.binding.caretaker_notes.confirm(self.id)
+        return result
+
+    def on_timeout(self, soft: bool, timeout: float) -> Any:
+        """Journal at once that the hard time limit ended the run."""
+        if not soft and not state.should_terminate:
+            self.task.binding.caretaker_notes.time_out(self.id, self.worker_pid, timeout)
+        return super().on_timeout(soft, timeout)
+
+    def _on_lost_process(self) -> None:
+        state.task_ready(self)
+        if self._already_cancelled or self._already_revoked:
+            return
+        self.task.binding.caretaker_notes.lose(self.worker_pid)
+        # The message of a run that was not journaled yet is the only trace of it.
+        self.reject(requeue=True)

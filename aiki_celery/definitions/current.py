@@ -1,0 +1,135 @@
+"""What is current: the extension a definition speaks to, and the step a task runs in.
+
+Definitions belong to no application, so that a module of workflows can be imported anywhere. What they need of the rest
+of the package is written here as protocols; the extension and the engine fulfil them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aiki_celery.errors import NotInitialized
+from aiki_celery.model.records import RunView, Transition
+
+if TYPE_CHECKING:
+    from aiki_celery.definitions.options import StartOptions, StepOptions
+
+
+class Runtime(Protocol):
+    """What a workflow definition and a run's handle need of the extension."""
+
+    def enqueue(self, workflow: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: StartOptions) -> str:
+        """Journal a run, send its message, give its id."""
+
+    def enqueue_many(self, workflow: Any, calls: Sequence[Sequence[Any]], options: StartOptions) -> list[str]:
+        """Journal many runs in one statement, send their messages, give their ids in order."""
+
+    def celery_task(self, workflow: Any) -> Any:
+        """Give the Celery task a workflow was compiled into."""
+
+    def view(self, run_id: str) -> RunView:
+        """Give a run as it is now."""
+
+    def wait(self, run_id: str, timeout: float | None) -> RunView:
+        """Wait until a run is over."""
+
+    def history(self, run_id: str) -> list[Transition]:
+        """Give a run's transitions."""
+
+    def requeue(self, run_id: str) -> None:
+        """Queue a stalled run again."""
+
+
+class Run(Protocol):
+    """What a task definition needs of a workflow's run."""
+
+    def perform(
+        self, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: StepOptions
+    ) -> Any:
+        """Run a task as an inline step, or give its recorded outcome."""
+
+
+class StepContext(Protocol):
+    """The step a task runs in."""
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run the step belongs to."""
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt, crash and redelivery of this step; unique to it. Hand it to payment gateways."""
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, counting from 1."""
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger that knows run and step."""
+
+
+_step: ContextVar[StepContext | None] = ContextVar("aiki_step", default=None)
+_scoped: ContextVar[Runtime | None] = ContextVar("aiki_runtime", default=None)
+_default: list[Runtime] = []
+
+
+def current_step() -> StepContext:
+    """Give the step this code runs in.
+
+    Raises:
+        NotInitialized: The code was not called as a step of a run, but as a plain function.
+    """
+    step = _step.get()
+    if step is None:
+        raise NotInitialized(
+            "current_step() is only there while a workflow runs a task as a step. In a unit test that calls the task "
+            "as a plain function, pass what it needs as an argument, or run it in a workflow with .apply()."
+        )
+    return step
+
+
+@contextmanager
+def step_scope(step: StepContext) -> Iterator[None]:
+    """Make a step current for the code inside."""
+    token = _step.set(step)
+    try:
+        yield
+    finally:
+        _step.reset(token)
+
+
+def current_runtime() -> Runtime:
+    """Give the extension that definitions speak to: the innermost ``with aiki:``, else the one made last.
+
+    Raises:
+        NotInitialized: There is none.
+    """
+    scoped = _scoped.get()
+    if scoped is not None:
+        return scoped
+    if not _default:
+        raise NotInitialized(
+            "No Aiki extension is active. Make one where the Celery app is made: aiki = Aiki(app); "
+            "and import that module before starting runs."
+        )
+    return _default[-1]
+
+
+def set_default_runtime(runtime: Runtime) -> None:
+    """Make an extension the one that definitions speak to by default."""
+    _default[:] = [runtime]
+
+
+@contextmanager
+def runtime_scope(runtime: Runtime) -> Iterator[None]:
+    """Make an extension current for the code inside."""
+    token = _scoped.set(runtime)
+    try:
+        yield
+    finally:
+        _scoped.reset(token)

@@ -1,0 +1,123 @@
+"""What ``.options(...)`` sets: on a start of a run, and on a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from aiki_celery.definitions.retry import Retry
+from aiki_celery.errors import InputInvalid
+from aiki_celery.model.clock import from_datetime, to_seconds
+
+OnConflict = Literal["error", "return_existing"]
+
+#: Longest reference id, queue name and step key, in characters: the journal's columns.
+MAX_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """How a run is started. ``due_at`` is an instant in microseconds, ``delay`` is in seconds."""
+
+    reference_id: str | None = None
+    on_conflict: OnConflict = "error"
+    delay: float | None = None
+    due_at: int | None = None
+    queue: str | None = None
+    priority: int | None = None
+    tags: tuple[str, ...] = ()
+
+    def updated(
+        self,
+        owner: str,
+        *,
+        reference_id: str | None = None,
+        on_conflict: OnConflict | None = None,
+        delay: timedelta | float | None = None,
+        eta: datetime | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        tags: tuple[str, ...] | list[str] | None = None,
+    ) -> StartOptions:
+        """Give a copy with the options set that were given.
+
+        Args:
+            owner: Name of the workflow, for messages.
+            reference_id: Your own name for the run, unique per workflow over its versions.
+            on_conflict: What a taken reference id with other input does: ``"error"`` or ``"return_existing"``.
+            delay: Time until the run may start.
+            eta: Instant from which the run may start; an aware ``datetime``.
+            queue: Celery queue the run's messages go to.
+            priority: Celery priority of the run's messages, 0 to 255.
+            tags: Words to find the run by.
+
+        Raises:
+            InputInvalid: An option has a value that cannot be used.
+        """
+        changes: dict[str, Any] = {}
+        if reference_id is not None:
+            changes["reference_id"] = _name(owner, "reference_id", reference_id)
+        if on_conflict is not None:
+            if on_conflict not in ("error", "return_existing"):
+                raise InputInvalid(owner, "on_conflict", f"must be 'error' or 'return_existing', not {on_conflict!r}")
+            changes["on_conflict"] = on_conflict
+        if delay is not None and eta is not None:
+            raise InputInvalid(owner, "eta", "give delay or eta, not both")
+        if delay is not None:
+            changes.update(delay=_converted(owner, "delay", to_seconds, delay), due_at=None)
+        if eta is not None:
+            changes.update(due_at=_converted(owner, "eta", from_datetime, eta), delay=None)
+        if queue is not None:
+            changes["queue"] = _name(owner, "queue", queue)
+        if priority is not None:
+            if not (isinstance(priority, int) and 0 <= priority <= 255):
+                raise InputInvalid(owner, "priority", f"must be a whole number from 0 to 255, not {priority!r}")
+            changes["priority"] = priority
+        if tags is not None:
+            changes["tags"] = tuple(_name(owner, "tags", tag) for tag in tags)
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class StepOptions:
+    """How a step is done: ``key`` sets its address by hand, ``retry`` replaces the task's policy."""
+
+    key: str | None = None
+    retry: Retry | None = field(default=None)
+
+    def updated(
+        self, owner: str, *, key: str | None = None, retry: Retry | Mapping[str, Any] | None = None
+    ) -> StepOptions:
+        """Give a copy with the options set that were given.
+
+        Args:
+            owner: Name of the task, for messages.
+            key: What the step is known by instead of its input.
+            retry: Policy for this step alone.
+
+        Raises:
+            InputInvalid: An option has a value that cannot be used.
+        """
+        changes: dict[str, Any] = {}
+        if key is not None:
+            changes["key"] = _name(owner, "key", key)
+        if retry is not None:
+            changes["retry"] = Retry.parse(retry)
+        return replace(self, **changes)
+
+
+def _name(owner: str, option: str, value: Any) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME or not value.isprintable():
+        raise InputInvalid(
+            owner, option, f"must be 1 to {MAX_NAME} printable characters, not {value!r:.60}"
+        )
+    return value
+
+
+def _converted(owner: str, option: str, convert: Any, value: Any) -> Any:
+    try:
+        return convert(value)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputInvalid(owner, option, str(error)) from error

@@ -1,0 +1,146 @@
+"""A task: an ordinary function that a workflow runs as a journaled step."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from aiki_celery.definitions.current import Run
+from aiki_celery.definitions.naming import check_function, check_name
+from aiki_celery.definitions.options import StepOptions
+from aiki_celery.definitions.registry import registry
+from aiki_celery.definitions.retry import Retry
+from aiki_celery.definitions.signature import Signature
+from aiki_celery.errors import DefinitionInvalid
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSettings:
+    """What ``@task`` was given."""
+
+    name: str
+    retry: Retry
+    raises: tuple[type[Exception], ...]
+    input_key: Callable[..., str] | None
+    at_most_once: bool
+
+
+class Task(Generic[P, R]):
+    """A task definition. Called, it is the plain function; ``run(run, ...)`` makes it a step.
+
+    Args:
+        function: The user's function.
+        settings: What ``@task`` was given.
+    """
+
+    def __init__(self, function: Callable[P, R], settings: TaskSettings, options: StepOptions | None = None) -> None:
+        self.function = function
+        self.settings = settings
+        self._options = options or StepOptions()
+        self.signature = Signature(function, settings.name)
+        functools.update_wrapper(self, function)
+
+    @property
+    def name(self) -> str:
+        """Name the task is journaled by."""
+        return self.settings.name
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the plain function: no journal, no retries."""
+        return self.function(*args, **kwargs)
+
+    def run(self, run: Run, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the task here and now as a step, or give its recorded outcome.
+
+        Returns:
+            The result, as a replay will see it.
+
+        Raises:
+            InputInvalid: The arguments do not fit; nothing was run or written.
+            TaskFailed: The task gave up with an error that is not in ``raises=``.
+            OutcomeUnknown: The task is at-most-once and was interrupted.
+            NonDeterminismError: The code no longer fits the run's record.
+        """
+        result: R = run.perform(self, args, kwargs, self._options)
+        return result
+
+    def options(self, *, key: str | None = None, retry: Retry | Mapping[str, Any] | None = None) -> Task[P, R]:
+        """Give a copy with step options set; see :class:`~aiki_celery.definitions.options.StepOptions`.
+
+        Raises:
+            InputInvalid: An option has a value that cannot be used.
+        """
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        copy._options = self._options.updated(self.name, key=key, retry=retry)
+        return copy
+
+    def __repr__(self) -> str:
+        return f"<task {self.name!r}>"
+
+
+@overload
+def task(function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+@overload
+def task(
+    *,
+    name: str | None = None,
+    retry: Retry | Mapping[str, Any] | None = None,
+    raises: Sequence[type[Exception]] = (),
+    input_key: Callable[..., str] | None = None,
+    at_most_once: bool = False,
+) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+
+
+def task(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    retry: Retry | Mapping[str, Any] | None = None,
+    raises: Sequence[type[Exception]] = (),
+    input_key: Callable[..., str] | None = None,
+    at_most_once: bool = False,
+) -> Any:
+    """Make a function a task.
+
+    Args:
+        function: The function, when the decorator is used without parentheses.
+        name: Name it is journaled by; defaults to the function's. Renaming a task changes the address of its steps.
+        retry: What happens when it raises; defaults to :meth:`Retry.never`.
+        raises: Exceptions that reach the workflow as themselves; any other arrives as ``TaskFailed``. They are rebuilt
+            from their ``args``, which must have a JSON form.
+        input_key: Takes the task's arguments and gives the text its step is known by, for inputs that vary from pass
+            to pass (a presigned URL, say).
+        at_most_once: Journal the start before the body; after a crash the workflow gets ``OutcomeUnknown``.
+
+    Raises:
+        DefinitionInvalid: Something about the definition cannot work; says what.
+    """
+
+    def decorate(body: Callable[..., Any]) -> Task[..., Any]:
+        chosen = check_name("task", name or getattr(body, "__name__", None))
+        check_function("task", chosen, body)
+        settings = TaskSettings(chosen, Retry.parse(retry), _declared(chosen, raises), input_key, at_most_once)
+        if at_most_once and retry is not None:
+            raise DefinitionInvalid(f"task {chosen!r}: at_most_once and retry exclude each other")
+        definition: Task[..., Any] = Task(body, settings)
+        registry.add_task(definition)
+        return definition
+
+    return decorate(function) if function is not None else decorate
+
+
+def _declared(name: str, raises: Sequence[type[Exception]]) -> tuple[type[Exception], ...]:
+    listed = tuple(raises) if isinstance(raises, (list, tuple, set, frozenset)) else (raises,)
+    for kind in listed:
+        if not (isinstance(kind, type) and issubclass(kind, Exception)):
+            raise DefinitionInvalid(f"task {name!r}: raises= must hold exception types, not {kind!r}")
+    return listed

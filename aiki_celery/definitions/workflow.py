@@ -1,0 +1,194 @@
+"""A workflow: an ordinary function whose finished steps are never run again."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from aiki_celery.definitions.current import current_runtime
+from aiki_celery.definitions.handle import WorkflowHandle
+from aiki_celery.definitions.naming import check_function, check_name, check_version
+from aiki_celery.definitions.options import OnConflict, StartOptions
+from aiki_celery.definitions.registry import registry
+from aiki_celery.definitions.retry import Retry
+from aiki_celery.definitions.signature import Signature
+from aiki_celery.errors import DefinitionInvalid
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowSettings:
+    """What ``@workflow`` was given."""
+
+    name: str
+    version: str
+    retry: Retry
+    queue: str | None
+
+
+class Workflow(Generic[P, R]):
+    """A workflow definition, which is also a Celery task: ``delay``, ``apply_async``, ``s`` and the rest work on it.
+
+    Args:
+        function: The user's function; its first parameter is the run.
+        settings: What ``@workflow`` was given.
+    """
+
+    def __init__(self, function: Callable[..., R], settings: WorkflowSettings) -> None:
+        self.function = function
+        self.settings = settings
+        self._options = StartOptions()
+        self.signature = Signature(function, settings.name, skip=1)
+        functools.update_wrapper(self, function)
+
+    @property
+    def name(self) -> str:
+        """Name of the workflow."""
+        return self.settings.name
+
+    @property
+    def version(self) -> str:
+        """Version of this code; a run stays with the version it started with."""
+        return self.settings.version
+
+    @property
+    def definition(self) -> str:
+        """Name and version as one name, which is also the Celery task's."""
+        return f"{self.settings.name}@{self.settings.version}"
+
+    def __call__(self, run: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the plain function with a run of your own making."""
+        return self.function(run, *args, **kwargs)
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R]:
+        """Start a run: journal first, then the message.
+
+        When this returns, the run is in the journal and will be done, even if the broker is down right now.
+
+        Raises:
+            InputInvalid: The arguments do not fit; nothing was written.
+            NotJournalable: An argument has no JSON form; nothing was written.
+            ReferenceConflict: The reference id is taken by a run with other input.
+            JournalUnavailable: The journal could not be reached.
+        """
+        runtime = current_runtime()
+        return WorkflowHandle(runtime.enqueue(self, args, kwargs, self._options), self, runtime)
+
+    def enqueue_many(self, calls: Iterable[Sequence[Any]]) -> list[WorkflowHandle[R]]:
+        """Start many runs at once: one statement for the journal, one producer for the messages.
+
+        Args:
+            calls: Positional arguments of each run, as in ``[(order,) for order in orders]``.
+
+        Raises:
+            InputInvalid: Arguments of one of them do not fit; nothing was written.
+        """
+        runtime = current_runtime()
+        ids = runtime.enqueue_many(self, list(calls), self._options)
+        return [WorkflowHandle(run_id, self, runtime) for run_id in ids]
+
+    def handle(self, run_id: str) -> WorkflowHandle[R]:
+        """Give a handle of a run whose id is known, say from ``AsyncResult.id``."""
+        return WorkflowHandle(run_id, self, current_runtime())
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Celery's ``delay``: send a message that carries the arguments; the worker journals the run."""
+        return self._celery_task().delay(*args, **kwargs)
+
+    def apply_async(
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
+        """Celery's ``apply_async``, with all its options."""
+        return self._celery_task().apply_async(args, kwargs, **options)
+
+    def apply(
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
+        """Celery's ``apply``: run in this process, journaled, without a broker; waits are slept. Gives an ``EagerResult``."""
+        return self._celery_task().apply(args, kwargs, **options)
+
+    def s(self, *args: Any, **kwargs: Any) -> Any:
+        """Celery's ``s``: a signature, for ``chain``, ``group`` and ``chord``."""
+        return self._celery_task().s(*args, **kwargs)
+
+    def si(self, *args: Any, **kwargs: Any) -> Any:
+        """Celery's ``si``: an immutable signature."""
+        return self._celery_task().si(*args, **kwargs)
+
+    def options(
+        self,
+        *,
+        reference_id: str | None = None,
+        on_conflict: OnConflict | None = None,
+        delay: timedelta | float | None = None,
+        eta: datetime | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        tags: Sequence[str] | None = None,
+    ) -> Workflow[P, R]:
+        """Give a copy with start options set; see :meth:`aiki_celery.definitions.options.StartOptions.updated`.
+
+        Raises:
+            InputInvalid: An option has a value that cannot be used.
+        """
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        copy._options = self._options.updated(
+            self.name,
+            reference_id=reference_id,
+            on_conflict=on_conflict,
+            delay=delay,
+            eta=eta,
+            queue=queue,
+            priority=priority,
+            tags=None if tags is None else tuple(tags),
+        )
+        return copy
+
+    def _celery_task(self) -> Any:
+        return current_runtime().celery_task(self)
+
+    def __repr__(self) -> str:
+        return f"<workflow {self.definition!r}>"
+
+
+def workflow(
+    *,
+    name: str | None = None,
+    version: str = "1.0.0",
+    retry: Retry | Mapping[str, Any] | None = None,
+    queue: str | None = None,
+) -> Callable[[Callable[Concatenate[Any, P], R]], Workflow[P, R]]:
+    """Make a function a workflow. Its first parameter is the run, a :class:`~aiki_celery.WorkflowRun`.
+
+    Args:
+        name: Name of the workflow; defaults to the function's.
+        version: Version of this code. Several versions may stand side by side.
+        retry: What happens when the workflow raises; finished steps are kept, and it goes on from the failed one.
+        queue: Celery queue for its messages; defaults to ``aiki_default_queue``, then to Celery's own routing.
+
+    Raises:
+        DefinitionInvalid: Something about the definition cannot work; says what.
+    """
+    if callable(name):
+        raise DefinitionInvalid("write @workflow() with parentheses, as in @workflow(name='process-order')")
+
+    def decorate(body: Callable[Concatenate[Any, P], R]) -> Workflow[P, R]:
+        chosen = check_name("workflow", name or getattr(body, "__name__", None))
+        check_function("workflow", chosen, body)
+        parameters = list(inspect.signature(body).parameters.values())
+        positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        if not parameters or parameters[0].kind not in positional:
+            raise DefinitionInvalid(f"workflow {chosen!r}: its first parameter must be the run: def f(run: WorkflowRun)")
+        settings = WorkflowSettings(chosen, check_version(chosen, version), Retry.parse(retry), queue)
+        definition: Workflow[P, R] = Workflow(body, settings)
+        registry.add_workflow(definition)
+        return definition
+
+    return decorate

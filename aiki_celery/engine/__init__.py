@@ -1,0 +1,1 @@
+"""The life of a run: replay, steps, retries, suspension, sweeps. No Celery, no SQL."""

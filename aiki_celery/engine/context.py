@@ -1,0 +1,161 @@
+"""The run as the workflow's code sees it: its first argument."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Mapping, MutableMapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from aiki_celery.definitions.options import StepOptions
+from aiki_celery.definitions.task import Task
+from aiki_celery.engine.current_pass import Pass
+from aiki_celery.engine.step_runner import Step
+from aiki_celery.engine.waiting import sleep_for, sleep_until
+from aiki_celery.errors import InputInvalid
+from aiki_celery.model.clock import from_datetime, to_datetime, to_seconds
+from aiki_celery.model.records import StepRecord
+from aiki_celery.model.status import StepKind, StepStatus
+
+logger = logging.getLogger("aiki_celery.workflow")
+
+
+class WorkflowRun:
+    """A run, for the workflow's code: waits, time, randomness and logging that survive a replay.
+
+    Args:
+        current: The pass of the run.
+    """
+
+    def __init__(self, current: Pass) -> None:
+        self._pass = current
+        self._draws = {"uuid4": 0, "random": 0}
+        self.log = ReplayAwareLog(self)
+
+    @property
+    def id(self) -> str:
+        """Id of the run, which is also its Celery task id."""
+        return self._pass.claim.run_id
+
+    @property
+    def name(self) -> str:
+        """Name of the workflow."""
+        return self._pass.claim.workflow
+
+    @property
+    def version(self) -> str:
+        """Version the run started with."""
+        return self._pass.claim.version
+
+    @property
+    def reference_id(self) -> str | None:
+        """The caller's own name for the run, if it gave one."""
+        return self._pass.claim.reference_id
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt of the whole workflow this is, counting from 1. A crash costs none."""
+        return self._pass.claim.attempt
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the code is still within what was recorded by an earlier pass."""
+        return self._pass.record.is_replaying
+
+    def sleep(self, duration: timedelta | float, *, name: str = "sleep") -> None:
+        """Wait for a ``timedelta`` or seconds. Frees the worker; survives restarts; costs nothing while it lasts.
+
+        If the code later asks for another duration while this sleep lasts, the time already slept is credited.
+
+        Args:
+            duration: How long; zero goes on at once.
+            name: Tells this sleep from others; sleeps of one name are matched in order.
+
+        Raises:
+            InputInvalid: The duration is negative or not a number.
+        """
+        self._pass.check()
+        sleep_for(self._pass, name, self._converted("duration", to_seconds, duration))
+
+    def sleep_until(self, moment: datetime, *, name: str = "sleep") -> None:
+        """Wait until an instant, an aware ``datetime``; see :meth:`sleep`.
+
+        Raises:
+            InputInvalid: The ``datetime`` has no time zone.
+        """
+        self._pass.check()
+        sleep_until(self._pass, name, self._converted("moment", from_datetime, moment))
+
+    def now(self) -> datetime:
+        """Give the current instant as an aware UTC ``datetime``: the same on every replay. Costs one write."""
+        current = self._pass
+        current.check()
+        recorded = current.record.take_fact("now")
+        if recorded is not None:
+            return to_datetime(recorded.started_at)
+        instant = current.clock.now()
+        current.write(
+            StepRecord(
+                seq=current.next_seq(),
+                kind=StepKind.NOW,
+                name="now",
+                address="now",
+                status=StepStatus.COMPLETED,
+                attempt=1,
+                epoch=current.claim.epoch,
+                started_at=instant,
+                finished_at=instant,
+            )
+        )
+        return to_datetime(instant)
+
+    def uuid4(self) -> uuid.UUID:
+        """Give a random UUID: the same on every replay. Derived from the run's id; costs no write."""
+        return uuid.UUID(bytes=self._draw("uuid4"), version=4)
+
+    def random(self) -> float:
+        """Give a random number from 0 up to but not including 1: the same on every replay. Costs no write."""
+        return (int.from_bytes(self._draw("random")[:8], "big") >> 11) / (1 << 53)
+
+    def perform(self, task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], options: StepOptions) -> Any:
+        """Run a task as an inline step, or give its recorded outcome; what ``task.run(run, ...)`` calls."""
+        self._pass.check()
+        return Step(self._pass, task, options, args, kwargs).outcome()
+
+    def _draw(self, kind: str) -> bytes:
+        self._pass.check()
+        self._draws[kind] += 1
+        seed = f"{self.id}/{kind}/{self._draws[kind]}".encode()
+        return hashlib.blake2b(seed, digest_size=16).digest()
+
+    def _converted(self, argument: str, convert: Any, value: Any) -> Any:
+        try:
+            return convert(value)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InputInvalid(self.name, argument, str(error)) from error
+
+    def __repr__(self) -> str:
+        return f"<WorkflowRun {self.name}@{self.version} {self.id}>"
+
+
+class ReplayAwareLog(logging.LoggerAdapter[logging.Logger]):
+    """A logger that is silent while the run replays, so each line appears once.
+
+    Args:
+        run: The run.
+    """
+
+    def __init__(self, run: WorkflowRun) -> None:
+        super().__init__(logger, {"aiki_run_id": run.id, "aiki_workflow": run.name})
+        self._run = run
+
+    def isEnabledFor(self, level: int) -> bool:
+        """Tell whether a line of this level would be logged now."""
+        return not self._run.is_replaying and super().isEnabledFor(level)
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """Put the run's id before the message."""
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return f"[{self._run.name} {self._run.id}] {msg}", kwargs

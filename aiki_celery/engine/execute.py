@@ -1,0 +1,238 @@
+"""One pass of a run, top to bottom: claim, replay, run, settle."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from aiki_celery.definitions.workflow import Workflow
+from aiki_celery.engine.context import WorkflowRun
+from aiki_celery.engine.current_pass import Pass
+from aiki_celery.engine.failures import write_failure
+from aiki_celery.engine.lifecycle import Lifecycle
+from aiki_celery.engine.ports import Host
+from aiki_celery.engine.replay import Record
+from aiki_celery.engine.retrying import delay_after
+from aiki_celery.errors import ClaimLost, NonDeterminismError, RunSuspended, ValueRejected
+from aiki_celery.journal.journal import Journal
+from aiki_celery.model.clock import MICROSECOND, AnchoredClock, Clock
+from aiki_celery.model.events import RunClaimed, RunFinished, RunFinishing
+from aiki_celery.model.records import Claim, NewRun, Owner, StepRecord
+from aiki_celery.model.status import RunStatus, StepKind, StepStatus
+from aiki_celery.settings import AikiSettings
+
+logger = logging.getLogger("aiki_celery.run")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a pass ended.
+
+    Attributes:
+        status: The run's state now; None when the run is somebody else's.
+        output: JSON text of the result, of a completed run.
+        error: JSON text of the error, of a failed or stalled run.
+        exception: The exception itself, where this very pass raised it.
+        due_at: When a waiting run goes on, in microseconds.
+    """
+
+    status: RunStatus | None
+    output: str | None = None
+    error: str | None = None
+    exception: BaseException | None = None
+    due_at: int | None = None
+
+
+LOST = Outcome(None)
+
+
+class Executor:
+    """Runs passes.
+
+    Args:
+        journal: Where runs are recorded.
+        settings: The settings.
+        hooks: Who is told of lifecycle events.
+        clock: For tests: the clock of every pass, instead of the database's.
+    """
+
+    def __init__(
+        self, journal: Journal, settings: AikiSettings, hooks: Lifecycle, clock: Clock | None = None
+    ) -> None:
+        self._journal = journal
+        self._settings = settings
+        self._hooks = hooks
+        self._clock = clock
+
+    def claim(self, run_id: str, owner: Owner) -> tuple[Claim, list[StepRecord]] | None:
+        """Take a run that is queued or due; None when there is nothing to take."""
+        return self._journal.claims.claim(run_id, owner, uuid.uuid4().hex)
+
+    def claim_new(self, run: NewRun, owner: Owner) -> tuple[Claim, list[StepRecord]] | None:
+        """Journal a run whose message carried its input, as taken; None when the journal has it already."""
+        now = self._journal.starts.insert_claimed(run, owner, uuid.uuid4().hex)
+        if now is None:
+            return None
+        claim = Claim(
+            run_id=run.id,
+            workflow=run.workflow,
+            version=run.version,
+            epoch=1,
+            attempt=1,
+            reference_id=run.reference_id,
+            input=run.input,
+            queue=run.queue,
+            priority=run.priority,
+            origin=run.origin,
+            request=run.request,
+            created_at=now,
+            now=now,
+        )
+        return claim, []
+
+    def run(
+        self, workflow: Workflow[..., Any], claim: Claim, steps: list[StepRecord], host: Host, *, told: bool
+    ) -> Outcome:
+        """Run a claimed run's code until it ends or waits, and settle it in the journal.
+
+        Args:
+            workflow: Its definition.
+            claim: The claim.
+            steps: What it has recorded.
+            host: Who says when to let go.
+            told: Whether nobody outside has to be told of the outcome.
+        """
+        record = Record(steps)
+        clock = self._clock or AnchoredClock(claim.now)
+        current = Pass(
+            claim, record, self._journal.begin_pass(claim), clock, host, self._hooks, self._settings
+        )
+        if self._hooks:
+            self._hooks.emit(RunClaimed(claim.run_id, claim.workflow, claim.epoch, len(steps)))
+        try:
+            return self._outcome(workflow, current, told)
+        except (RunSuspended, ClaimLost):
+            return self._over(current)
+        finally:
+            current.journal.close()
+
+    def _outcome(self, workflow: Workflow[..., Any], current: Pass, told: bool) -> Outcome:
+        """Call the workflow's code and settle what came of it."""
+        try:
+            values = workflow.signature.read(current.claim.input)
+            args, kwargs = workflow.signature.call_form(values)
+            value = workflow.function(WorkflowRun(current), *args, **kwargs)
+            if current.over is None:
+                output, _ = workflow.signature.write_result(value)
+                current.check_size(output, workflow.name, "the result")
+        except (RunSuspended, ClaimLost):
+            return self._over(current)
+        except Exception as error:
+            if current.over is not None:
+                return self._settle_over(current, told)
+            return self._failed(workflow, current, error, told)
+        except BaseException:
+            # The worker is being ended under the run: let somebody else have it at once.
+            if current.over is None:
+                self._release(current)
+            raise
+        if current.over is not None:
+            return self._settle_over(current, told)
+        self._finish(current, RunStatus.COMPLETED, told, output=output, why="completed")
+        return Outcome(RunStatus.COMPLETED, output=output)
+
+    def _failed(self, workflow: Workflow[..., Any], current: Pass, error: Exception, told: bool) -> Outcome:
+        """Try the workflow again if its policy says so, else record it as failed."""
+        claim = current.claim
+        past = current.record.retries
+        started = past[0].started_at if past else claim.created_at
+        delay = delay_after(workflow.settings.retry, error, past, started, current.clock.now())
+        if delay is not None and not isinstance(error, ValueRejected):
+            self._park_for_retry(current, error, delay)
+        failure = write_failure(error, claim.attempt)
+        why = f"{type(error).__qualname__}: {error}"
+        self._finish(current, RunStatus.FAILED, told, error=failure, why=why)
+        return Outcome(RunStatus.FAILED, error=failure, exception=error)
+
+    def _park_for_retry(self, current: Pass, error: Exception, delay: float) -> None:
+        """Put the failed step, and what came after it, aside, and go on from there when the delay is over."""
+        claim, now = current.claim, current.clock.now()
+        seq = current.next_seq()
+        aside = seq
+        if current.failed_at is not None and _stems_from(error, current.failed_at[1]):
+            aside = current.failed_at[0]
+        due_at = now + int(delay * MICROSECOND)
+        marker = StepRecord(
+            seq=seq,
+            kind=StepKind.RETRY,
+            name="retry",
+            address="retry",
+            status=StepStatus.FAILED,
+            attempt=claim.attempt,
+            epoch=claim.epoch,
+            started_at=claim.created_at,
+            finished_at=now,
+            input=write_failure(error, claim.attempt),
+            value=str(aside),
+            due_at=due_at,
+        )
+        why = f"attempt {claim.attempt} failed ({type(error).__qualname__}), the next in {delay:.3g} s"
+        current.park(RunStatus.AWAITING_RETRY, due_at, why, (marker,), attempt=claim.attempt + 1)
+
+    def _settle_over(self, current: Pass, told: bool) -> Outcome:
+        """Settle a pass that ended in the middle of a journaled call, whatever the code made of that since."""
+        if isinstance(current.over, NonDeterminismError):
+            failure = write_failure(current.over, current.claim.attempt)
+            logger.error("%s", current.over)
+            self._finish(current, RunStatus.STALLED, told=True, error=failure, why="diverged")
+            return Outcome(RunStatus.STALLED, error=failure, exception=current.over)
+        return self._over(current)
+
+    def _over(self, current: Pass) -> Outcome:
+        """Say how a pass ended that is settled already."""
+        if isinstance(current.over, RunSuspended):
+            return Outcome(current.settled_as, due_at=current.due_at)
+        logger.warning("%s", current.over)
+        return LOST
+
+    def _finish(
+        self,
+        current: Pass,
+        status: RunStatus,
+        told: bool,
+        *,
+        why: str,
+        output: str | None = None,
+        error: str | None = None,
+    ) -> None:
+        claim = current.claim
+        if self._hooks:
+            self._hooks.emit(RunFinishing(claim.run_id, claim.workflow, status))
+        try:
+            current.journal.finish(status, output=output, error=error, why=why, told=told)
+        except ClaimLost as lost:
+            current.refused(lost)
+        except Exception as interrupted:
+            current.lose(f"run {claim.run_id}: recording its end was interrupted: {interrupted!r}", interrupted)
+        if self._hooks:
+            self._hooks.emit(RunFinished(claim.run_id, claim.workflow, status))
+
+    def _release(self, current: Pass) -> None:
+        try:
+            current.hand_over("its worker process was ended")
+        except (RunSuspended, ClaimLost):
+            return
+
+
+def _stems_from(error: BaseException, cause: BaseException) -> bool:
+    """Tell whether an error is, or was raised because of, another."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        if link is cause:
+            return True
+        seen.add(id(link))
+        link = link.__cause__ or link.__context__
+    return False

@@ -1,0 +1,69 @@
+"""Errors as they are recorded, and as they are raised again: the first time and on every replay alike."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from aiki_celery.definitions.values import PlainValue
+from aiki_celery.errors import NotJournalable, OutcomeUnknown, TaskFailed
+
+#: Longest message and traceback kept, in characters; of a longer one, the end is kept.
+MAX_TEXT = 20_000
+
+_PLAIN = PlainValue()
+
+
+def write_failure(error: BaseException, attempts: int) -> str:
+    """Write an error as JSON text: its type, message, traceback, attempts, and its ``args`` where they are JSON."""
+    try:
+        arguments = from_json(_PLAIN.write(list(error.args), type(error).__name__, "args"))
+    except NotJournalable:
+        arguments = None
+    return to_json(
+        {
+            "type": type(error).__qualname__,
+            "message": _message(error),
+            "traceback": _short("".join(traceback.format_exception(error))),
+            "attempts": attempts,
+            "args": arguments,
+        },
+        inf_nan_mode="strings",
+    ).decode()
+
+
+def read_failure(text: str, task: str, declared: Sequence[type[Exception]], idempotency_key: str) -> Exception:
+    """Make the error that a recorded failure raises in the workflow.
+
+    An error the task declares in ``raises=`` is rebuilt as itself; the class comes from that declaration, never from a
+    name in the journal.
+    """
+    failure: dict[str, Any] = from_json(text)
+    name, arguments = failure.get("type", ""), failure.get("args")
+    if name == OutcomeUnknown.__qualname__:
+        return OutcomeUnknown(task, idempotency_key)
+    if arguments is not None:
+        for kind in declared:
+            if kind.__qualname__ == name:
+                try:
+                    return kind(*arguments)
+                except Exception:
+                    break  # its constructor takes something else than its args
+    return TaskFailed(
+        task, name, failure.get("message", ""), int(failure.get("attempts", 1)), failure.get("traceback", "")
+    )
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return _short(str(error))
+    except Exception:
+        return f"<the message of {type(error).__qualname__} could not be made>"
+
+
+def _short(text: str) -> str:
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= MAX_TEXT else "... " + text[-MAX_TEXT:]

@@ -1,0 +1,33 @@
+"""What the engine needs of its host: somebody who sends messages, and somebody who says when to let go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from aiki_celery.model.records import Envelope
+
+
+class Dispatcher(Protocol):
+    """Sends messages about runs. A message is only a wake-up hint: losing one delays a run, it never loses it."""
+
+    def publish(self, envelopes: Sequence[Envelope]) -> list[str]:
+        """Send a message for each run, and give the ids of those whose message was not accepted."""
+
+    def depth(self, queue: str | None) -> int:
+        """Tell how many messages wait in a queue, zero where there is no such queue."""
+
+
+class Host(Protocol):
+    """Says whether a pass should let go of its run at the next step."""
+
+    def should_let_go(self, held_for: float) -> str | None:
+        """Give the reason to hand a run over that has been held for so many seconds, or None to go on."""
+
+
+class Forever:
+    """The host of a run in the caller's own process: nobody ends it but itself."""
+
+    def should_let_go(self, held_for: float) -> str | None:
+        """Never."""
+        return None

@@ -1,0 +1,109 @@
+"""A cursor over what a run has recorded.
+
+A step's address is its name and the hash of its input. An address holds a queue of recorded outcomes, first in, first
+out, so steps may change places, go away or be added at the end without disturbing a run in flight. What is recorded and
+was not asked for when a new step comes up means that code and record have parted.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from aiki_celery.model.records import StepRecord
+from aiki_celery.model.status import StepKind
+
+_FACTS = frozenset({StepKind.SLEEP, StepKind.NOW})
+_NOTES = frozenset({StepKind.ATTEMPT, StepKind.START})
+
+
+class Record:
+    """What a run has recorded, consumed step by step.
+
+    Args:
+        steps: The records in order.
+
+    Attributes:
+        retries: Failed attempts of the whole workflow.
+        last_seq: Place of the last record.
+        unconsumed: How many outcomes have not been asked for yet.
+    """
+
+    def __init__(self, steps: Iterable[StepRecord]) -> None:
+        self._outcomes: dict[str, deque[StepRecord]] = {}
+        self._facts: dict[str, deque[StepRecord]] = {}
+        self._notes: dict[str, list[StepRecord]] = {}
+        self._calls: dict[str, int] = {}
+        self.retries: list[StepRecord] = []
+        self.last_seq = 0
+        self.unconsumed = 0
+        self._unread = 0
+        self._live = False
+        for step in self._in_force(steps):
+            if step.kind in _FACTS:
+                self._facts.setdefault(step.address, deque()).append(step)
+            elif step.kind in _NOTES:
+                self._notes.setdefault(step.address, []).append(step)
+                continue
+            else:
+                self._outcomes.setdefault(step.address, deque()).append(step)
+                self._notes.pop(step.address, None)
+                self.unconsumed += 1
+            self._unread += 1
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the code is still within what is recorded."""
+        return not self._live and self._unread > 0
+
+    def next_seq(self) -> int:
+        """Give the place of the next record. From here on, the run is live."""
+        self._live = True
+        self.last_seq += 1
+        return self.last_seq
+
+    def take(self, address: str) -> StepRecord | None:
+        """Consume the next outcome recorded at an address, or give None where there is none left."""
+        queue = self._outcomes.get(address)
+        if not queue:
+            return None
+        self.unconsumed -= 1
+        self._unread -= 1
+        return queue.popleft()
+
+    def take_fact(self, address: str) -> StepRecord | None:
+        """Consume the next wait or instant recorded under a name; these never mean that code and record have parted."""
+        queue = self._facts.get(address)
+        if not queue:
+            return None
+        self._unread -= 1
+        return queue.popleft()
+
+    def count_call(self, address: str) -> int:
+        """Count a call of an address, and give how many there were before."""
+        calls = self._calls.get(address, 0)
+        self._calls[address] = calls + 1
+        return calls
+
+    def notes(self, address: str) -> list[StepRecord]:
+        """Give the attempts and starts recorded for the step in flight at an address."""
+        return self._notes.get(address, [])
+
+    def left_over(self) -> list[str]:
+        """Give the addresses of unconsumed outcomes, in the order they were recorded."""
+        left = [step for queue in self._outcomes.values() for step in queue]
+        return [step.address for step in sorted(left, key=lambda step: step.seq)]
+
+    def _in_force(self, steps: Iterable[StepRecord]) -> list[StepRecord]:
+        """Leave out what a workflow-level retry has put aside: the failed step, and what came after it."""
+        kept: list[StepRecord] = []
+        for step in steps:
+            self.last_seq = step.seq
+            if step.kind is StepKind.RETRY:
+                self.retries.append(step)
+                aside = int(step.value or step.seq)
+                while kept and kept[-1].seq >= aside:
+                    kept.pop()
+            else:
+                kept.append(step)
+        return kept

@@ -1,0 +1,172 @@
+"""Starting runs: validate, journal, then send the message."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiki_celery.definitions.options import StartOptions
+from aiki_celery.definitions.workflow import Workflow
+from aiki_celery.engine.lifecycle import Lifecycle
+from aiki_celery.engine.ports import Dispatcher
+from aiki_celery.errors import InputInvalid, PayloadTooLarge
+from aiki_celery.journal.journal import Journal
+from aiki_celery.model.canonical import ENCODING_VERSION
+from aiki_celery.model.events import RunEnqueued, RunEnqueuing, RunPublished
+from aiki_celery.model.ids import new_run_id
+from aiki_celery.model.records import Envelope, NewRun
+from aiki_celery.settings import AikiSettings
+
+logger = logging.getLogger("aiki_celery.start")
+
+
+class Starter:
+    """Starts runs.
+
+    Args:
+        journal: Where runs are recorded.
+        dispatcher: Who sends messages.
+        settings: The settings.
+        hooks: Who is told of lifecycle events.
+    """
+
+    def __init__(self, journal: Journal, dispatcher: Dispatcher, settings: AikiSettings, hooks: Lifecycle) -> None:
+        self._journal = journal
+        self._dispatcher = dispatcher
+        self._settings = settings
+        self._hooks = hooks
+
+    def enqueue(
+        self,
+        workflow: Workflow[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: StartOptions,
+        queue: str | None,
+    ) -> str:
+        """Journal a run, send its message, and give its id.
+
+        Raises:
+            InputInvalid: The arguments do not fit; nothing was written.
+            NotJournalable: An argument has no JSON form; nothing was written.
+            PayloadTooLarge: The arguments are too large; nothing was written.
+            ReferenceConflict: The reference id is taken by a run with other input.
+        """
+        run = self.new_run(workflow, args, kwargs, options, queue)
+        self._journal.ensure_ready()
+        if self._hooks:
+            self._hooks.emit(RunEnqueuing(run.id, run.workflow))
+        run_id = self._journal.starts.insert(run, return_existing=options.on_conflict == "return_existing")
+        if run_id != run.id:
+            return run_id
+        if self._hooks:
+            self._hooks.emit(RunEnqueued(run.id, run.workflow))
+        if not _waits(run):
+            self.publish([_envelope(run)])
+        return run_id
+
+    def enqueue_many(
+        self,
+        workflow: Workflow[..., Any],
+        calls: Sequence[Sequence[Any]],
+        options: StartOptions,
+        queue: str | None,
+    ) -> list[str]:
+        """Journal many runs in one transaction, send their messages by one producer, and give their ids in order.
+
+        Raises:
+            InputInvalid: One of the calls does not fit; nothing was written.
+        """
+        if options.reference_id is not None:
+            raise InputInvalid(workflow.name, "reference_id", "one reference id cannot name many runs; use enqueue")
+        if not calls:
+            return []
+        runs = [self.new_run(workflow, _as_arguments(workflow, call), {}, options, queue) for call in calls]
+        self._journal.ensure_ready()
+        self._journal.starts.insert_many(runs)
+        if not _waits(runs[0]):
+            self.publish([_envelope(run) for run in runs])
+        return [run.id for run in runs]
+
+    def publish(self, envelopes: Sequence[Envelope]) -> None:
+        """Send messages. Those the broker does not accept are noted in the journal, for a sweep to send."""
+        refused = self._dispatcher.publish(envelopes)
+        if refused:
+            logger.warning(
+                "The broker did not accept the messages of %d run(s), %s first. They are in the journal; a worker sends them.",
+                len(refused),
+                refused[0],
+            )
+            self._journal.timers.mark_unpublished(refused)
+        if self._hooks:
+            for envelope in envelopes:
+                if envelope.run_id not in refused:
+                    self._hooks.emit(RunPublished(envelope.run_id, envelope.workflow))
+
+    def new_run(
+        self,
+        workflow: Workflow[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: StartOptions,
+        queue: str | None,
+    ) -> NewRun:
+        """Validate the arguments and make the run that is to be written.
+
+        Raises:
+            InputInvalid: They do not fit.
+        """
+        bound = workflow.signature.bind_input(args, kwargs)
+        return self.run_of(workflow, bound.values, bound.text, options, queue)
+
+    def run_of(
+        self,
+        workflow: Workflow[..., Any],
+        values: Mapping[str, Any],
+        text: str,
+        options: StartOptions,
+        queue: str | None,
+        *,
+        run_id: str | None = None,
+        origin: str = "journal",
+        request: str | None = None,
+    ) -> NewRun:
+        """Make the run that is to be written from validated arguments.
+
+        Raises:
+            PayloadTooLarge: They are too large.
+        """
+        size = len(text.encode())
+        if size > self._settings.max_payload:
+            raise PayloadTooLarge(workflow.name, "the input", size, self._settings.max_payload)
+        return NewRun(
+            id=run_id or new_run_id(),
+            workflow=workflow.name,
+            version=workflow.version,
+            input=text,
+            input_hash=workflow.signature.hash(values),
+            encoding=ENCODING_VERSION,
+            origin=origin,
+            reference_id=options.reference_id,
+            queue=queue,
+            priority=options.priority,
+            request=request,
+            delay=options.delay,
+            due_at=options.due_at,
+            tags=" ".join(options.tags) or None,
+        )
+
+
+def _as_arguments(workflow: Workflow[..., Any], call: Any) -> Sequence[Any]:
+    if not isinstance(call, (tuple, list)):
+        raise InputInvalid(workflow.name, "", f"each call is a tuple of arguments, as in [(order,)], not {call!r:.60}")
+    return call
+
+
+def _waits(run: NewRun) -> bool:
+    return run.due_at is not None or bool(run.delay)
+
+
+def _envelope(run: NewRun) -> Envelope:
+    return Envelope(run.id, run.workflow, run.version, run.queue, run.priority, run.request)

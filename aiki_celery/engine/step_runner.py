@@ -1,0 +1,256 @@
+"""A durable step, top to bottom: recorded already? else run it, record its outcome, retry it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from aiki_celery.definitions.current import step_scope
+from aiki_celery.definitions.options import StepOptions
+from aiki_celery.definitions.retry import Retry
+from aiki_celery.definitions.task import Task
+from aiki_celery.engine.current_pass import Pass
+from aiki_celery.engine.failures import read_failure, write_failure
+from aiki_celery.engine.retrying import delay_after, is_result_refused
+from aiki_celery.errors import AikiError, InputInvalid, NonDeterminismError, OutcomeUnknown
+from aiki_celery.model.clock import MICROSECOND
+from aiki_celery.model.events import (
+    AttemptCommitted,
+    AttemptCommitting,
+    StepCommitted,
+    StepCommitting,
+    StepReplayed,
+    StepStarting,
+)
+from aiki_celery.model.records import StepRecord
+from aiki_celery.model.status import RunStatus, StepKind, StepStatus
+
+logger = logging.getLogger("aiki_celery.step")
+
+
+@dataclass
+class CurrentStep:
+    """What ``current_step()`` gives inside a task."""
+
+    run_id: str
+    workflow: str
+    task: str
+    idempotency_key: str
+    attempt: int
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger that knows run and step."""
+        facts = {"aiki_run_id": self.run_id, "aiki_workflow": self.workflow, "aiki_step": self.task}
+        return logging.LoggerAdapter(logger, facts)
+
+
+class ResultRefused(AikiError):
+    """The retry policy asked for another attempt because of what the task returned, and then gave up."""
+
+
+class Step:
+    """One call of a task by a workflow.
+
+    Args:
+        current: The pass it belongs to.
+        task: The task's definition.
+        options: Options of this call.
+        args: The caller's positional arguments.
+        kwargs: The caller's keyword arguments.
+
+    Raises:
+        InputInvalid: The arguments do not fit.
+        NotJournalable: An argument has no JSON form.
+    """
+
+    def __init__(
+        self, current: Pass, task: Task[..., Any], options: StepOptions, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        self._pass = current
+        self._task = task
+        self._policy: Retry = options.retry or task.settings.retry
+        self._values = task.signature.bind_values(args, kwargs)
+        self.address = self._address(options)
+        self._first_seq = 0
+
+    def outcome(self) -> Any:
+        """Give the step's recorded outcome, or run it and record one.
+
+        Raises:
+            TaskFailed: The task gave up with an undeclared error; a declared one is raised as itself.
+            OutcomeUnknown: The task is at-most-once and was interrupted.
+            NonDeterminismError: It is not recorded while other steps are that were not asked for.
+        """
+        recorded = self._pass.record.take(self.address)
+        if recorded is None:
+            if self._pass.record.unconsumed:
+                self._diverged()
+            return self._run()
+        self._first_seq = recorded.seq
+        if self._pass.hooks:
+            self._pass.hooks.emit(StepReplayed(*self._facts(recorded.attempt)))
+        if recorded.status is StepStatus.COMPLETED:
+            return self._task.signature.read_result(recorded.value or "null")
+        self._raise(recorded.value or "{}", recorded.seq)
+
+    def _run(self) -> Any:
+        """Run attempt after attempt until one is final."""
+        current = self._pass
+        notes = current.record.notes(self.address)
+        failed = [note for note in notes if note.kind is StepKind.ATTEMPT]
+        self._first_seq = notes[0].seq if notes else current.record.last_seq + 1
+        text = self._task.signature.write(self._values)
+        current.check_size(text, self._task.name, "the input")
+        if len(notes) > len(failed):
+            self._give_up(OutcomeUnknown(self._task.name, self.idempotency_key), 1, current.clock.now())
+        if failed:
+            self._wait_until(failed[-1].due_at or 0, "awaiting the next attempt of")
+        while True:
+            current.let_go_if_asked()
+            attempt = len(failed) + 1
+            if current.hooks:
+                current.hooks.emit(StepStarting(*self._facts(attempt)))
+            started_at = current.clock.now()
+            if self._task.settings.at_most_once:
+                self._write(StepKind.START, StepStatus.STARTED, attempt, started_at, None)
+            try:
+                value = self._call(attempt)
+                if is_result_refused(self._policy, value, failed, started_at, current.clock.now()):
+                    raise ResultRefused(f"the retry policy refused the result {value!r:.200}")
+                result, value = self._task.signature.write_result(value)
+                current.check_size(result, self._task.name, "the result")
+            except Exception as error:
+                failed.append(self._failed(error, failed, attempt, started_at))
+                continue
+            self._commit(StepStatus.COMPLETED, attempt, started_at, result)
+            return value
+
+    def _call(self, attempt: int) -> Any:
+        """Call the user's function as the current step."""
+        claim = self._pass.claim
+        step = CurrentStep(claim.run_id, claim.workflow, self._task.name, self.idempotency_key, attempt)
+        args, kwargs = self._task.signature.call_form(self._values)
+        self._pass.busy_with = self._task.name
+        try:
+            with step_scope(step):
+                return self._task.function(*args, **kwargs)
+        finally:
+            self._pass.busy_with = None
+
+    def _failed(self, error: Exception, failed: Sequence[StepRecord], attempt: int, started_at: int) -> StepRecord:
+        """Record a failed attempt and wait for the next one, or give up."""
+        current = self._pass
+        if current.over is not None:
+            raise current.over
+        now = current.clock.now()
+        delay = delay_after(self._policy, error, failed, started_at, now)
+        if delay is None:
+            self._give_up(error, attempt, started_at)
+        if current.hooks:
+            current.hooks.emit(AttemptCommitting(*self._facts(attempt), delay=delay))
+        due_at = now + int(delay * MICROSECOND)
+        note = self._note(StepKind.ATTEMPT, StepStatus.FAILED, attempt, started_at, write_failure(error, attempt), due_at)
+        if delay > current.settings.inline_wait:
+            why = f"{self._task.name} failed ({type(error).__qualname__}), attempt {attempt + 1} in {delay:.3g} s"
+            current.park(RunStatus.AWAITING_RETRY, due_at, why, (note,))
+        current.write(note)
+        if current.hooks:
+            current.hooks.emit(AttemptCommitted(*self._facts(attempt), delay=delay))
+        logger.info("run %s: %s attempt %d failed, retry in %.3g s", current.claim.run_id, self._task.name, attempt, delay)
+        current.clock.sleep(delay)
+        return note
+
+    def _wait_until(self, due_at: int, why: str) -> None:
+        """Wait for what is left of a delay that was drawn before the run was interrupted."""
+        current = self._pass
+        left = (due_at - current.clock.now()) / MICROSECOND
+        if left > current.settings.inline_wait:
+            current.park(RunStatus.AWAITING_RETRY, due_at, f"{why} {self._task.name}")
+        if left > 0:
+            current.clock.sleep(left)
+
+    def _give_up(self, error: Exception, attempt: int, started_at: int) -> NoReturn:
+        """Record the step as failed and raise what a replay will raise."""
+        failure = write_failure(error, attempt)
+        seq = self._commit(StepStatus.FAILED, attempt, started_at, failure)
+        self._raise(failure, seq, error)
+
+    def _raise(self, failure: str, seq: int, cause: Exception | None = None) -> NoReturn:
+        raised = read_failure(failure, self._task.name, self._task.settings.raises, self.idempotency_key)
+        self._pass.failed_at = (min(self._first_seq or seq, seq), raised)
+        if cause is None or isinstance(cause, OutcomeUnknown):
+            raise raised
+        raise raised from cause
+
+    def _commit(self, status: StepStatus, attempt: int, started_at: int, value: str) -> int:
+        hooks, failed = self._pass.hooks, status is StepStatus.FAILED
+        if hooks:
+            hooks.emit(StepCommitting(*self._facts(attempt), failed=failed))
+        step = self._write(StepKind.TASK, status, attempt, started_at, value)
+        if hooks:
+            seconds = (step.finished_at - started_at) / MICROSECOND
+            hooks.emit(StepCommitted(*self._facts(attempt), failed=failed, seconds=seconds))
+        return step.seq
+
+    def _write(
+        self, kind: StepKind, status: StepStatus, attempt: int, started_at: int, value: str | None
+    ) -> StepRecord:
+        step = self._note(kind, status, attempt, started_at, value, None)
+        self._pass.write(step)
+        return step
+
+    def _note(
+        self, kind: StepKind, status: StepStatus, attempt: int, started_at: int, value: str | None, due_at: int | None
+    ) -> StepRecord:
+        current = self._pass
+        text = self._task.signature.write(self._values) if kind is not StepKind.ATTEMPT else None
+        return StepRecord(
+            seq=current.next_seq(),
+            kind=kind,
+            name=self._task.name,
+            address=self.address,
+            status=status,
+            attempt=attempt,
+            epoch=current.claim.epoch,
+            started_at=started_at,
+            finished_at=current.clock.now(),
+            input=text,
+            value=value,
+            due_at=due_at,
+        )
+
+    @property
+    def idempotency_key(self) -> str:
+        """Stable over every retry, crash and redelivery: the run, the address, and which call of that address it is."""
+        return f"{self._pass.claim.run_id}:{self.address}:{self._ordinal}"
+
+    def _address(self, options: StepOptions) -> str:
+        task = self._task
+        if options.key is not None:
+            address = f"{task.name}#{options.key}"
+        elif task.settings.input_key is not None:
+            address = f"{task.name}#{self._key_of_input()}"
+        else:
+            address = f"{task.name}:{task.signature.hash(self._values)}"
+        self._ordinal = self._pass.record.count_call(address)
+        return address
+
+    def _key_of_input(self) -> str:
+        args, kwargs = self._task.signature.call_form(self._values)
+        assert self._task.settings.input_key is not None
+        key = self._task.settings.input_key(*args, **kwargs)
+        if not isinstance(key, str) or not 0 < len(key) <= 200:
+            raise InputInvalid(self._task.name, "input_key", f"must give 1 to 200 characters, not {key!r:.60}")
+        return key
+
+    def _facts(self, attempt: int) -> tuple[str, str, str, str, int]:
+        claim = self._pass.claim
+        return claim.run_id, claim.workflow, self._task.name, self.address, attempt
+
+    def _diverged(self) -> NoReturn:
+        current = self._pass
+        current.over = NonDeterminismError(current.claim.run_id, self.address, current.record.left_over())
+        raise current.over

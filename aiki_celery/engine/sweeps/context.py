@@ -1,0 +1,33 @@
+"""What every sweep is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from aiki_celery.engine.lifecycle import Lifecycle
+from aiki_celery.engine.ports import Dispatcher
+from aiki_celery.journal.journal import Journal
+from aiki_celery.model.records import Envelope
+from aiki_celery.settings import AikiSettings
+
+
+@dataclass(frozen=True, slots=True)
+class SweepContext:
+    """What every sweep is given.
+
+    Attributes:
+        journal: Where runs are recorded.
+        dispatcher: Who sends messages.
+        publish: Sends messages and notes in the journal which were not accepted.
+        settings: The settings.
+        hooks: Who is told of lifecycle events.
+        definitions: Gives the workflows this process has, as ``name@version``.
+    """
+
+    journal: Journal
+    dispatcher: Dispatcher
+    publish: Callable[[Sequence[Envelope]], None]
+    settings: AikiSettings
+    hooks: Lifecycle
+    definitions: Callable[[], Collection[str]]

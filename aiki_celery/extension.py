@@ -1,0 +1,254 @@
+"""``Aiki``: the one place where the parts are put together."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from celery import Celery
+
+from aiki_celery.celery_binding import process_signals
+from aiki_celery.celery_binding.binding import Binding
+from aiki_celery.celery_binding.bootsteps.worker_step import worker_step_for
+from aiki_celery.celery_binding.compile import compile_all
+from aiki_celery.celery_binding.inline import run_queued, wait
+from aiki_celery.celery_binding.transport import register
+from aiki_celery.definitions.current import runtime_scope, set_default_runtime
+from aiki_celery.definitions.options import StartOptions
+from aiki_celery.definitions.workflow import Workflow
+from aiki_celery.engine.lifecycle import Lifecycle
+from aiki_celery.errors import ConfigurationError, NotInitialized
+from aiki_celery.journal.journal import Journal
+from aiki_celery.model.clock import Clock
+from aiki_celery.model.events import RunEvent
+from aiki_celery.model.records import RunView, Transition
+from aiki_celery.settings import NAMES, PREFIX, AikiSettings, read_settings
+
+E = TypeVar("E", bound=RunEvent)
+
+
+class Aiki:
+    """Adds durable workflows to a Celery application.
+
+    ``aiki = Aiki(app, journal="postgresql+psycopg://localhost/shop")``, or ``aiki = Aiki()`` and later
+    ``aiki.init_app(app)``. The application's other tasks are left as they are. Nothing is connected before it is used.
+
+    Settings are read when they are first needed, from keyword arguments given here, environment variables
+    ``AIKI_...`` and Celery settings ``aiki_...``; see :class:`~aiki_celery.settings.AikiSettings`.
+
+    Args:
+        app: The Celery application, now or by :meth:`init_app`.
+        clock: For tests on SQLite: tells and passes the time.
+        **settings: Settings without their prefix, ``journal`` above all.
+
+    Raises:
+        ConfigurationError: The application has an Aiki already.
+    """
+
+    def __init__(self, app: Celery | None = None, *, clock: Clock | None = None, **settings: Any) -> None:
+        self._keywords = settings
+        self._clock = clock
+        self._app: Celery | None = None
+        self._binding: Binding | None = None
+        self._lock = threading.RLock()
+        self._hooks = Lifecycle()
+        self._scopes: list[AbstractContextManager[None]] = []
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Celery) -> None:
+        """Add workflows to an application: compiled tasks, a bootstep for its workers, the embedded broker.
+
+        Raises:
+            ConfigurationError: This Aiki has an application, or the application an Aiki.
+        """
+        if self._app is not None:
+            raise ConfigurationError(f"This Aiki has the application {self._app.main!r} already. Make another Aiki.")
+        if getattr(app, "aiki", None) is not None:
+            raise ConfigurationError(
+                f"The Celery application {app.main!r} has an Aiki already: app.aiki. Use that one; a second one would "
+                "run every sweep twice."
+            )
+        register()
+        self._app = app
+        app.aiki = self
+        lazy = _LazyBinding(self)
+        app.steps["worker"].add(worker_step_for(lazy))  # type: ignore[arg-type]
+        process_signals.connect(lazy)  # type: ignore[arg-type]
+        if app.configured:
+            self._choose_broker()
+        else:
+            app.on_after_configure.connect(self._choose_broker, weak=False)
+        compile_all(app, lambda: self.binding)
+        set_default_runtime(self)
+
+    @property
+    def app(self) -> Celery:
+        """The Celery application.
+
+        Raises:
+            NotInitialized: There is none yet.
+        """
+        if self._app is None:
+            raise NotInitialized("This Aiki has no Celery application yet: call aiki.init_app(app).")
+        return self._app
+
+    @property
+    def binding(self) -> Binding:
+        """The application with its journal and engine, put together at first use.
+
+        Raises:
+            NotInitialized: There is no application yet.
+            SettingInvalid: A setting is unknown or has a bad value.
+        """
+        if self._binding is None:
+            app = self.app
+            with self._lock:
+                if self._binding is None:
+                    settings = read_settings(_celery_settings(app), os.environ, self._keywords)
+                    journal = Journal(settings, self._clock.now if self._clock is not None else None)
+                    self._binding = Binding(app, settings, self._hooks, journal, self._clock)
+        return self._binding
+
+    @property
+    def settings(self) -> AikiSettings:
+        """The settings, as they were read at first use."""
+        return self.binding.settings
+
+    @property
+    def journal(self) -> Journal:
+        """Where runs are recorded."""
+        return self.binding.journal
+
+    def on(self, event: type[E], hook: Callable[[E], None]) -> Callable[[], None]:
+        """Call ``hook`` with every lifecycle event of this type; give a function that ends that.
+
+        The events are in :mod:`aiki_celery.model.events`. A hook runs inside the pass, so it should be quick; an
+        ``Exception`` it raises is logged and goes no further.
+        """
+        return self._hooks.on(event, hook)
+
+    def upgrade_journal(self) -> str:
+        """Make or upgrade the journal's tables, as ``celery aiki db upgrade`` does, and give their revision."""
+        return self.journal.upgrade()
+
+    def enqueue(
+        self, workflow: Workflow[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], options: StartOptions
+    ) -> str:
+        """Journal a run, send its message, give its id; what ``workflow.enqueue(...)`` calls."""
+        binding = self.binding
+        queue = binding.queue_for(workflow, options.queue)
+        if self.app.conf.task_always_eager:
+            run = binding.starter.new_run(workflow, args, kwargs, options, queue)
+            binding.journal.ensure_ready()
+            run_id = binding.journal.starts.insert(run, return_existing=options.on_conflict == "return_existing")
+            if run_id == run.id:
+                run_queued(binding, workflow, run_id)
+            return run_id
+        return binding.starter.enqueue(workflow, args, kwargs, options, queue)
+
+    def enqueue_many(
+        self, workflow: Workflow[..., Any], calls: Sequence[Sequence[Any]], options: StartOptions
+    ) -> list[str]:
+        """Journal many runs at once; what ``workflow.enqueue_many(...)`` calls."""
+        if self.app.conf.task_always_eager:
+            return [self.enqueue(workflow, call, {}, options) for call in calls]
+        queue = self.binding.queue_for(workflow, options.queue)
+        return self.binding.starter.enqueue_many(workflow, calls, options, queue)
+
+    def celery_task(self, workflow: Workflow[..., Any]) -> Any:
+        """Give the Celery task a workflow was compiled into."""
+        return self.app.tasks[workflow.definition]
+
+    def view(self, run_id: str) -> RunView:
+        """Give a run as it is now.
+
+        Raises:
+            RunNotFound: The journal does not know it.
+        """
+        self.journal.ensure_ready()
+        return self.journal.views.get(run_id)
+
+    def wait(self, run_id: str, timeout: float | None) -> RunView:
+        """Wait until a run is over.
+
+        Raises:
+            TimeoutError: It was not over in time; says what it is doing.
+            RunNotFound: The journal does not know it.
+        """
+        return wait(lambda: self.view(run_id), timeout)
+
+    def history(self, run_id: str) -> list[Transition]:
+        """Give a run's transitions, oldest first."""
+        self.journal.ensure_ready()
+        return self.journal.views.history(run_id)
+
+    def requeue(self, run_id: str) -> None:
+        """Queue a stalled run again."""
+        self.journal.ensure_ready()
+        self.journal.views.requeue(run_id)
+
+    def close(self) -> None:
+        """Close the journal's connections."""
+        if self._binding is not None:
+            self._binding.journal.close()
+
+    def __enter__(self) -> Aiki:
+        """Make this the extension that definitions speak to, where a process has several."""
+        scope = runtime_scope(self)
+        scope.__enter__()
+        self._scopes.append(scope)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Go back to the one before."""
+        self._scopes.pop().__exit__(kind, error, trace)
+
+    def _choose_broker(self, **_: Any) -> None:
+        """Without a broker, messages go through the journal's own SQLite file."""
+        conf = self.app.conf
+        named = conf.get("broker_url") or conf.get("broker_read_url") or os.environ.get("CELERY_BROKER_URL")
+        journal = self._keywords.get("journal") or os.environ.get("AIKI_JOURNAL") or conf.get("aiki_journal")
+        journal = journal or AikiSettings.model_fields["journal"].default
+        if not named and str(journal).startswith("sqlite"):
+            file = str(journal).partition(":///")[2].partition("?")[0]
+            conf.broker_url = f"aiki+sqlite:///{file if file.startswith('/') else Path(file)}"
+
+
+class _LazyBinding:
+    """Stands for the binding where it must be named before the settings can be read.
+
+    Args:
+        aiki: The extension.
+    """
+
+    def __init__(self, aiki: Aiki) -> None:
+        self._aiki = aiki
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "app":
+            return self._aiki.app
+        return getattr(self._aiki.binding, name)
+
+
+def _celery_settings(app: Celery) -> dict[str, Any]:
+    """Give the Celery settings that are ours, with or without a namespace before them."""
+    conf = app.conf
+    found: dict[str, Any] = {}
+    space = f"{app.namespace}_".lower() if app.namespace else ""
+    for key in list(conf.keys()):
+        name = str(key).lower().removeprefix(space)
+        if name.startswith(PREFIX):
+            found[name] = conf[key]
+    for name in NAMES:
+        value = conf.get(PREFIX + name)
+        if value is not None:
+            found[PREFIX + name] = value
+    return found

@@ -1,0 +1,143 @@
+"""Queued runs that nobody has taken: which were never published, how many should be in the broker, which to send again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import case, func, literal, select, text, update
+
+from aiki_celery.journal.connections import Connections
+from aiki_celery.journal.dialect import db_now
+from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
+from aiki_celery.journal.history import appended
+from aiki_celery.journal.schema import Schema
+from aiki_celery.model.clock import MICROSECOND
+from aiki_celery.model.records import Envelope
+from aiki_celery.model.status import RunStatus
+
+#: Longest gap between two publications of one run, in seconds.
+LONGEST_GAP = 600
+
+
+class Deliveries:
+    """Looks after queued runs.
+
+    Args:
+        connections: The database.
+        schema: The tables.
+        redelivery_after: Seconds until the first new publication; each further gap is twice as long.
+    """
+
+    def __init__(self, connections: Connections, schema: Schema, redelivery_after: float) -> None:
+        self._connections = connections
+        self._runs = schema.runs
+        self._gap = int(redelivery_after * MICROSECOND)
+        # A literal, so that the partial index serves whatever plan the database keeps.
+        self._queued = text("status = 'queued'")
+
+    def has_overdue(self) -> tuple[bool, bool]:
+        """Tell whether there are queued runs that were never published, and ones published too long ago."""
+        runs = self._runs
+        with self._connections.autocommit() as connection:
+            rows = connection.execute(
+                select(runs.c.published_at.is_(None)).where(self._queued, runs.c.due_at <= db_now()).limit(1000)
+            ).all()
+        return any(row[0] for row in rows), any(not row[0] for row in rows)
+
+    def overdue_queues(self) -> list[str | None]:
+        """Give the queues that have overdue published runs."""
+        runs = self._runs
+        query = select(runs.c.queue).where(self._queued, runs.c.due_at <= db_now(), runs.c.published_at.is_not(None))
+        with self._connections.autocommit() as connection:
+            return list(connection.execute(query.distinct()).scalars())
+
+    def queued_per_queue(self) -> dict[str | None, int]:
+        """Count the published queued runs of each queue."""
+        runs = self._runs
+        with self._connections.autocommit() as connection:
+            counted = connection.execute(
+                select(runs.c.queue, func.count())
+                .where(self._queued, runs.c.published_at.is_not(None))
+                .group_by(runs.c.queue)
+            )
+            return {queue: count for queue, count in counted}
+
+    def take_unpublished(self, definitions: Collection[str], limit: int) -> list[Envelope]:
+        """Mark queued runs that were never published as published now, and give their envelopes."""
+        return self._take(definitions, limit, [self._runs.c.published_at.is_(None)], None)
+
+    def take_overdue(
+        self, definitions: Collection[str], queue: str | None, limit: int, older_than: float = 0.0
+    ) -> list[Envelope]:
+        """Mark overdue runs of one queue as published again now, oldest publication first, and give their envelopes.
+
+        Args:
+            definitions: Those that this process has.
+            queue: Celery queue.
+            limit: Most runs at once.
+            older_than: Only runs whose last publication is this many seconds old.
+        """
+        runs = self._runs
+        conditions: list[Any] = [
+            runs.c.published_at.is_not(None),
+            runs.c.queue == queue if queue is not None else runs.c.queue.is_(None),
+            runs.c.published_at <= db_now() - int(older_than * MICROSECOND),
+        ]
+        return self._take(definitions, limit, conditions, "published again: nobody had taken it")
+
+    def _take(
+        self, definitions: Collection[str], limit: int, conditions: Sequence[Any], why: str | None
+    ) -> list[Envelope]:
+        runs = self._runs
+        find = (
+            select(*(runs.c[name] for name in ENVELOPE_COLUMNS))
+            .where(self._queued, runs.c.due_at <= db_now(), runs.c.definition.in_(list(definitions)), *conditions)
+            .order_by(runs.c.due_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        gap = self._gap_after(runs.c.deliveries)
+        values: dict[str, Any] = {"published_at": db_now(), "deliveries": runs.c.deliveries + 1, "due_at": db_now() + gap}
+        if why is not None:
+            values["history"] = appended(runs.c.history, RunStatus.QUEUED, literal(why))
+
+        def work() -> list[Envelope]:
+            with self._connections.transaction() as connection:
+                taken = [envelope(row) for row in connection.execute(find)]
+                if taken:
+                    connection.execute(
+                        update(runs).where(runs.c.id.in_([run.run_id for run in taken])).values(**values)
+                    )
+                return taken
+
+        return self._connections.retrying(work)
+
+    def _gap_after(self, deliveries: Any) -> Any:
+        """Give the SQL of the gap after so many publications: 1, 2, 4, ... times the first, up to the longest."""
+        longest = max(LONGEST_GAP * MICROSECOND, self._gap)
+        steps = []
+        for made in range(1, 20):
+            grown = self._gap * 2**made
+            if grown >= longest:
+                break
+            steps.append((deliveries == made, grown))
+        if not steps:
+            return literal(longest)
+        return case((deliveries == 0, self._gap), *steps, else_=longest)
+
+    def stall_undelivered(self, after: float) -> int:
+        """Stall queued runs that nobody has taken for ``after`` seconds; give how many."""
+        runs = self._runs
+        statement = (
+            update(runs)
+            .where(self._queued, runs.c.queued_at <= db_now() - int(after * MICROSECOND))
+            .values(
+                status=RunStatus.STALLED.value,
+                reason="undelivered",
+                due_at=None,
+                history=appended(runs.c.history, RunStatus.STALLED, literal("undelivered: no worker took it")),
+            )
+        )
+        with self._connections.autocommit() as connection:
+            return connection.execute(statement).rowcount

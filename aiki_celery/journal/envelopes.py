@@ -1,0 +1,15 @@
+"""What a message about a run is made from, as columns and as a record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiki_celery.model.records import Envelope
+
+ENVELOPE_COLUMNS = ("id", "workflow", "version", "queue", "priority", "request")
+
+
+def envelope(row: Any) -> Envelope:
+    """Read a row that begins with the envelope's columns."""
+    run_id, workflow, version, queue, priority, request = row[: len(ENVELOPE_COLUMNS)]
+    return Envelope(run_id, workflow, version, queue, priority, request)

@@ -1,0 +1,87 @@
+"""The journal: the parts that read and write it, over one database."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from sqlalchemy import select
+
+from aiki_celery.journal import migrate
+from aiki_celery.journal.claims import Claims
+from aiki_celery.journal.connections import Connections
+from aiki_celery.journal.deliveries import Deliveries
+from aiki_celery.journal.dialect import db_now
+from aiki_celery.journal.passes import JournalPass, PassStatements
+from aiki_celery.journal.recovery import Recovery
+from aiki_celery.journal.schema import Schema
+from aiki_celery.journal.settlements import Settlements
+from aiki_celery.journal.starts import Starts
+from aiki_celery.journal.timers import Timers
+from aiki_celery.journal.views import Views
+from aiki_celery.journal.workers import Workers
+from aiki_celery.model.records import Claim
+from aiki_celery.settings import AikiSettings
+
+
+class Journal:
+    """Everything that is stored.
+
+    Nothing is connected until it is used. Safe to share by threads; in a forked child it connects anew.
+
+    Args:
+        settings: Where it is and how its tables are called.
+        clock: For tests on SQLite: tells the instant in microseconds.
+    """
+
+    def __init__(self, settings: AikiSettings, clock: Callable[[], int] | None = None) -> None:
+        self.connections = Connections(settings.journal, clock)
+        self.schema = Schema(settings.table_prefix, settings.schema_)
+        gap = settings.redelivery_after
+        self.starts = Starts(self.connections, self.schema, gap)
+        self.claims = Claims(self.connections, self.schema)
+        self.timers = Timers(self.connections, self.schema, gap)
+        self.deliveries = Deliveries(self.connections, self.schema, gap)
+        self.recovery = Recovery(self.connections, self.schema, gap, settings.max_recoveries)
+        self.settlements = Settlements(self.connections, self.schema)
+        self.workers = Workers(self.connections, self.schema)
+        self.views = Views(self.connections, self.schema)
+        self._passes = PassStatements(self.connections, self.schema)
+        self._ready = False
+        self._lock = threading.Lock()
+
+    def ensure_ready(self) -> None:
+        """Make sure, once per process, that the tables are there and of this package's revision.
+
+        Raises:
+            SchemaMissing: They are not in the server's database.
+            SchemaOutdated: They are of another revision.
+            JournalUnavailable: The database could not be reached.
+        """
+        if self._ready:
+            return
+        with self._lock:
+            if not self._ready:
+                self.connections.retrying(lambda: migrate.ensure(self.connections, self.schema))
+                self._ready = True
+
+    def begin_pass(self, claim: Claim) -> JournalPass:
+        """Give what the pass of a claimed run writes with."""
+        return JournalPass(self._passes, claim)
+
+    def upgrade(self) -> str:
+        """Bring the tables to this package's revision, and give its name."""
+        return migrate.upgrade(self.connections, self.schema)
+
+    def revision(self) -> str | None:
+        """Give the revision the tables are at, or None when they are not there."""
+        return migrate.current(self.connections, self.schema)
+
+    def now(self) -> int:
+        """Give the database's instant in microseconds."""
+        with self.connections.autocommit() as connection:
+            return int(connection.execute(select(db_now())).scalar_one())
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.connections.close()

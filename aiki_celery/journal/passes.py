@@ -1,0 +1,297 @@
+"""What one pass of a run writes: its records as it goes, and at the end how it was settled.
+
+Every write carries the epoch of the claim and is refused when the run has been taken over since. The fence reads the
+run's row under a shared lock, so a claim and a late write of its predecessor can not slip past one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, literal, null, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from aiki_celery.errors import ClaimLost
+from aiki_celery.journal.connections import Connections
+from aiki_celery.journal.dialect import db_now, is_transient
+from aiki_celery.journal.history import PAGE, appended, clean, first_line
+from aiki_celery.journal.schema import Schema
+from aiki_celery.journal.statement import Statement
+from aiki_celery.model.records import Claim, StepRecord
+from aiki_celery.model.status import RunStatus
+
+_COLUMNS = (
+    *("seq", "kind", "name", "address", "status", "attempt", "epoch", "started_at", "finished_at", "due_at", "input"),
+    "value",
+)
+
+
+class PassStatements:
+    """The statements of a pass, compiled once per journal.
+
+    Args:
+        connections: The database.
+        schema: The tables.
+    """
+
+    def __init__(self, connections: Connections, schema: Schema) -> None:
+        self.connections = connections
+        dialect = connections.engine.dialect
+        runs, steps = schema.runs, schema.steps
+        held = (
+            runs.c.id == bindparam("run"),
+            runs.c.epoch == bindparam("fence"),
+            runs.c.status == RunStatus.RUNNING.value,
+        )
+        names = ["run_id", *_COLUMNS]
+        values = [bindparam(name, type_=steps.c[name].type).label(name) for name in names]
+        fenced = select(*values).where(*held).with_for_update(read=True)
+        self.append = Statement(insert(steps).from_select(names, fenced), dialect)
+        self.insert = Statement(insert(steps).values({name: bindparam(name) for name in names}), dialect)
+        self.written = Statement(
+            select(steps.c.epoch, steps.c.address, steps.c.finished_at, steps.c.kind).where(
+                steps.c.run_id == bindparam("run_id"), steps.c.seq == bindparam("seq")
+            ),
+            dialect,
+        )
+        free = {"owner": null(), "owner_pid": null(), "claim_token": null()}
+        why = bindparam("why", type_=runs.c.history.type)
+        self.park = {
+            status: Statement(
+                update(runs)
+                .where(*held)
+                .values(
+                    status=status.value,
+                    reason=bindparam("note"),
+                    due_at=bindparam("wake_at", type_=runs.c.due_at.type),
+                    attempt=bindparam("try"),
+                    history=appended(runs.c.history, status, why),
+                    **free,
+                ),
+                dialect,
+            )
+            for status in (RunStatus.SLEEPING, RunStatus.AWAITING_RETRY)
+        }
+        self.hand_over = Statement(
+            update(runs)
+            .where(*held)
+            .values(
+                status=RunStatus.QUEUED.value,
+                queued_at=db_now(),
+                published_at=null(),
+                due_at=db_now(),
+                deliveries=0,
+                history=appended(runs.c.history, RunStatus.QUEUED, why),
+                **free,
+            ),
+            dialect,
+        )
+        self.finish = {
+            (status, told): Statement(
+                update(runs)
+                .where(*held)
+                .values(
+                    status=status.value,
+                    reason=bindparam("note"),
+                    output=bindparam("result", type_=runs.c.output.type),
+                    error=bindparam("failure", type_=runs.c.error.type),
+                    settlement=null() if told else "pending",
+                    finished_at=null() if status is RunStatus.STALLED else db_now(),
+                    due_at=null(),
+                    history=appended(runs.c.history, status, why),
+                    **(free if told else {}),
+                ),
+                dialect,
+            )
+            for status in (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.STALLED)
+            for told in (True, False)
+        }
+        self.state = Statement(
+            select(runs.c.status, runs.c.epoch).where(runs.c.id == bindparam("run")), dialect
+        )
+        pages = schema.history_pages
+        self.turn_page = Statement(
+            insert(pages).from_select(
+                ["run_id", "page", "lines"], select(runs.c.id, runs.c.epoch, runs.c.history).where(*held)
+            ),
+            dialect,
+        )
+        self.clear_page = Statement(
+            update(runs).where(*held).values(history=first_line(RunStatus.RUNNING, literal("history continued"))), dialect
+        )
+
+
+class JournalPass:
+    """One claim's writes, over one connection held for the whole pass.
+
+    Args:
+        statements: The statements.
+        claim: The claim whose epoch fences the writes.
+    """
+
+    def __init__(self, statements: PassStatements, claim: Claim) -> None:
+        self._s = statements
+        self._claim = claim
+        self._connection: Connection | None = None
+
+    def append(self, step: StepRecord) -> None:
+        """Write one record.
+
+        Raises:
+            ClaimLost: The run has been taken over; nothing was written.
+            JournalUnavailable: The database could not be reached for too long; it may have been written.
+        """
+        row = self._row(step)
+        fence = {"run": self._claim.run_id, "fence": self._claim.epoch}
+
+        def work() -> None:
+            try:
+                if self._s.append.run(self._held(), **row, **fence).rowcount == 0:
+                    raise ClaimLost(self._refusal())
+            except IntegrityError:
+                if not self._is_ours(self._held(), step):
+                    raise ClaimLost(self._refusal()) from None
+            except DBAPIError as error:
+                if is_transient(error):
+                    self.close()
+                raise
+
+        self._s.connections.retrying(work)
+
+    def park(
+        self,
+        status: RunStatus,
+        steps: Sequence[StepRecord],
+        *,
+        due_at: int,
+        why: str,
+        attempt: int,
+    ) -> None:
+        """Settle the run as waiting until ``due_at`` and write the records that belong to it, in one transaction.
+
+        Raises:
+            ClaimLost: The run has been taken over; nothing was written.
+        """
+        parameters = {"wake_at": due_at, "why": clean(why), "note": clean(why), "try": attempt}
+        self._settle(self._s.park[status], status, parameters, steps)
+
+    def hand_over(self, why: str) -> None:
+        """Queue the run again, for whoever takes it next.
+
+        Raises:
+            ClaimLost: The run has been taken over; nothing was written.
+        """
+        self._settle(self._s.hand_over, RunStatus.QUEUED, {"why": clean(why)}, ())
+
+    def finish(
+        self,
+        status: RunStatus,
+        *,
+        output: str | None = None,
+        error: str | None = None,
+        why: str,
+        told: bool,
+    ) -> None:
+        """Record the run's outcome.
+
+        Args:
+            status: Terminal state, or ``stalled``.
+            output: Result as JSON text.
+            error: Error as JSON text.
+            why: Line for the history.
+            told: Whether nobody outside has to be told; else the run stays ours until that is confirmed.
+
+        Raises:
+            ClaimLost: The run has been taken over; nothing was written.
+        """
+        note = clean(why) if status is not RunStatus.COMPLETED else None
+        parameters = {"result": output, "failure": error, "why": clean(why), "note": note}
+        self._settle(self._s.finish[status, told], status, parameters, ())
+
+    def close(self) -> None:
+        """Give the connection back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except DBAPIError:
+                pass  # it was lost; the pool makes another
+
+    def _settle(
+        self, statement: Statement, status: RunStatus, parameters: dict[str, Any], steps: Sequence[StepRecord]
+    ) -> None:
+        fence = {"run": self._claim.run_id, "fence": self._claim.epoch}
+        turn_page = status not in _LAST and self._claim.history_length > PAGE
+
+        def work() -> None:
+            if not steps and not turn_page:
+                self._settle_on(self._held(), statement, status, parameters | fence)
+                return
+            with self._s.connections.transaction() as connection:
+                if turn_page:
+                    self._s.turn_page.run(connection, **fence)
+                    self._s.clear_page.run(connection, **fence)
+                self._settle_on(connection, statement, status, parameters | fence)
+                for step in steps:
+                    self._s.insert.run(connection, **self._row(step))
+
+        def work_once() -> None:
+            try:
+                work()
+            except DBAPIError as error:
+                if is_transient(error):
+                    self.close()
+                raise
+
+        self._s.connections.retrying(work_once)
+
+    def _settle_on(
+        self, connection: Connection, statement: Statement, status: RunStatus, parameters: dict[str, Any]
+    ) -> None:
+        if statement.run(connection, **parameters).rowcount == 1:
+            return
+        state = self._s.state.run(connection, run=self._claim.run_id).first()
+        if state is None or state.epoch != self._claim.epoch or state.status != status.value:
+            raise ClaimLost(self._refusal())
+        # An earlier try was committed and its answer lost.
+
+    def _held(self) -> Connection:
+        if self._connection is None or self._connection.closed or self._connection.invalidated:
+            self.close()
+            self._connection = self._s.connections.connect_autocommit()
+        return self._connection
+
+    def _is_ours(self, connection: Connection, step: StepRecord) -> bool:
+        """Tell whether the record in our place is the one an earlier try of ours wrote."""
+        found = self._s.written.run(connection, run_id=self._claim.run_id, seq=step.seq).first()
+        return found is not None and (
+            (found.epoch, found.address, found.finished_at, found.kind)
+            == (step.epoch, step.address, step.finished_at, step.kind.value)
+        )
+
+    def _row(self, step: StepRecord) -> dict[str, Any]:
+        return {
+            "run_id": self._claim.run_id,
+            "seq": step.seq,
+            "kind": step.kind.value,
+            "name": step.name,
+            "address": step.address,
+            "status": step.status.value,
+            "attempt": step.attempt,
+            "epoch": step.epoch,
+            "started_at": step.started_at,
+            "finished_at": step.finished_at,
+            "due_at": step.due_at,
+            "input": step.input,
+            "value": step.value,
+        }
+
+    def _refusal(self) -> str:
+        return (
+            f"run {self._claim.run_id} was taken over: this pass holds epoch {self._claim.epoch}, which is over, "
+            "and its write was refused"
+        )
+
+
+_LAST = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.STALLED})

@@ -1,0 +1,163 @@
+"""Taking runs away from owners that are gone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, exists, func, literal, select, update
+
+from aiki_celery.journal.connections import Connections
+from aiki_celery.journal.dialect import db_now
+from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
+from aiki_celery.journal.history import appended, clean
+from aiki_celery.journal.schema import Schema
+from aiki_celery.model.clock import MICROSECOND
+from aiki_celery.model.records import Envelope
+from aiki_celery.model.status import RunStatus
+
+
+class Recovery:
+    """Frees the runs of dead workers and dead processes.
+
+    A crash costs no attempt. It is counted apart: ``recoveries`` is the number of crashes in a row without a new record,
+    and at ``max_recoveries`` the run is stalled, so that a run which kills its worker cannot do so for ever.
+
+    Args:
+        connections: The database.
+        schema: The tables.
+        redelivery_after: Seconds after which a run that nobody took is published again.
+        max_recoveries: Crashes in a row without progress that stall a run.
+    """
+
+    def __init__(
+        self, connections: Connections, schema: Schema, redelivery_after: float, max_recoveries: int
+    ) -> None:
+        self._connections = connections
+        self._runs, self._steps, self._workers = schema.runs, schema.steps, schema.workers
+        self._gap = int(redelivery_after * MICROSECOND)
+        self._max_recoveries = max_recoveries
+
+    def free_dead_workers(self, ttl: float, limit: int) -> tuple[list[Envelope], list[Envelope]]:
+        """Free the runs of workers that have not been heard of for ``ttl`` seconds.
+
+        Returns:
+            What the messages of the freed runs are made from, and the runs that were stalled instead.
+        """
+        runs, workers = self._runs, self._workers
+        alive = exists().where(workers.c.id == runs.c.owner, workers.c.beat_at > db_now() - int(ttl * MICROSECOND))
+        return self._free([~alive], "its worker is gone", limit)
+
+    def free_process(self, worker_id: str, pid: int) -> tuple[list[Envelope], list[Envelope]]:
+        """Free the runs of one process of a worker, which has died."""
+        runs = self._runs
+        return self._free([runs.c.owner == worker_id, runs.c.owner_pid == pid], f"process {pid} died", 1000)
+
+    def free_unattended(
+        self, worker_id: str, held: Collection[str], older_than: float
+    ) -> tuple[list[Envelope], list[Envelope]]:
+        """Free runs that a live worker owns but does not have at hand, claimed more than ``older_than`` seconds ago."""
+        runs = self._runs
+        conditions: list[Any] = [
+            runs.c.owner == worker_id,
+            runs.c.claimed_at <= db_now() - int(older_than * MICROSECOND),
+            runs.c.finished_at.is_(None) | (runs.c.finished_at <= db_now() - int(older_than * MICROSECOND)),
+        ]
+        if held:
+            conditions.append(runs.c.id.not_in(list(held)))
+        return self._free(conditions, "its worker had let go of it", 1000)
+
+    def free_all(self, worker_id: str) -> tuple[list[Envelope], list[Envelope]]:
+        """Free every run of a worker that is ending, at once."""
+        return self._free([self._runs.c.owner == worker_id], "its worker ended", 1000)
+
+    def fail_timed_out(self, run_id: str, worker_id: str, pid: int, limit: float) -> bool:
+        """Fail a run whose process was ended by a hard time limit; tell whether it was still at it."""
+        runs = self._runs
+        message = f"the hard time limit of {limit:g} s ended it"
+        error = {"type": "TimeLimitExceeded", "message": message, "traceback": "", "attempts": 1, "args": [limit]}
+        statement = (
+            update(runs)
+            .where(
+                runs.c.id == run_id,
+                runs.c.owner == worker_id,
+                runs.c.owner_pid == pid,
+                runs.c.status == RunStatus.RUNNING.value,
+            )
+            .values(
+                status=RunStatus.FAILED.value,
+                reason=f"TimeLimitExceeded: {message}",
+                error=json.dumps(error),
+                owner=None,
+                owner_pid=None,
+                claim_token=None,
+                finished_at=db_now(),
+                due_at=None,
+                history=appended(runs.c.history, RunStatus.FAILED, literal(f"TimeLimitExceeded: {message}")),
+            )
+        )
+
+        def work() -> bool:
+            with self._connections.autocommit() as connection:
+                return connection.execute(statement).rowcount == 1
+
+        return self._connections.retrying(work)
+
+    def _free(
+        self, conditions: Sequence[Any], why: str, limit: int
+    ) -> tuple[list[Envelope], list[Envelope]]:
+        runs, steps = self._runs, self._steps
+        reached = select(func.coalesce(func.max(steps.c.seq), 0)).where(steps.c.run_id == runs.c.id).scalar_subquery()
+        columns = [runs.c[name] for name in ENVELOPE_COLUMNS]
+        find = (
+            select(*columns, runs.c.status, runs.c.recoveries, runs.c.progress, reached.label("reached"))
+            .where(runs.c.owner.is_not(None), *conditions)
+            .limit(limit)
+            .with_for_update(skip_locked=True, of=runs)
+        )
+
+        def work() -> tuple[list[Envelope], list[Envelope]]:
+            queued: list[Envelope] = []
+            stalled: list[Envelope] = []
+            with self._connections.transaction() as connection:
+                for row in connection.execute(find).all():
+                    run = envelope(row)
+                    if row.status != RunStatus.RUNNING.value:
+                        self._free_settlement(connection, run)
+                        queued.append(run)
+                        continue
+                    recoveries = 1 if row.reached > row.progress else row.recoveries + 1
+                    if recoveries >= self._max_recoveries:
+                        stalled.append(run)
+                    else:
+                        queued.append(run)
+                    self._move(connection, run, recoveries, row.reached, why)
+            return queued, stalled
+
+        return self._connections.retrying(work)
+
+    def _move(self, connection: Connection, run: Envelope, recoveries: int, reached: int, why: str) -> None:
+        runs = self._runs
+        values: dict[str, Any] = {"owner": None, "owner_pid": None, "claim_token": None}
+        values |= {"recoveries": recoveries, "progress": reached}
+        if recoveries >= self._max_recoveries:
+            note = f"crash_loop: {recoveries} crashes in a row without progress; the last time, {why}"
+            values |= {"status": RunStatus.STALLED.value, "reason": "crash_loop", "due_at": None}
+            values["history"] = appended(runs.c.history, RunStatus.STALLED, literal(clean(note)))
+        else:
+            note = f"recovered: {why}"
+            values |= {"status": RunStatus.QUEUED.value, "queued_at": db_now(), "published_at": db_now()}
+            values |= {"due_at": db_now() + self._gap, "deliveries": 1}
+            values["history"] = appended(runs.c.history, RunStatus.QUEUED, literal(clean(note)))
+        connection.execute(
+            update(runs).where(and_(runs.c.id == run.run_id, runs.c.status == RunStatus.RUNNING.value)).values(**values)
+        )
+
+    def _free_settlement(self, connection: Connection, run: Envelope) -> None:
+        """Let somebody else tell the outside about a finished run."""
+        connection.execute(
+            update(self._runs)
+            .where(self._runs.c.id == run.run_id)
+            .values(owner=None, owner_pid=None, claim_token=None)
+        )

@@ -1,0 +1,95 @@
+"""Queueing runs whose time has come."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import bindparam, func, literal, select, update
+
+from aiki_celery.journal.connections import Connections
+from aiki_celery.journal.dialect import db_now
+from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
+from aiki_celery.journal.history import appended
+from aiki_celery.journal.schema import Schema
+from aiki_celery.journal.statement import Statement, is_any
+from aiki_celery.model.clock import MICROSECOND
+from aiki_celery.model.records import Envelope
+from aiki_celery.model.status import TIMED, RunStatus
+
+
+class Timers:
+    """Finds sleeping, retrying and scheduled runs that are due.
+
+    Args:
+        connections: The database.
+        schema: The tables.
+        redelivery_after: Seconds after which a run that nobody took is published again.
+    """
+
+    def __init__(self, connections: Connections, schema: Schema, redelivery_after: float) -> None:
+        self._connections = connections
+        self._gap = int(redelivery_after * MICROSECOND)
+        runs = self._runs = schema.runs
+        self._timed = is_any(runs.c.status, sorted(status.value for status in TIMED))
+        self._next = Statement(
+            select(func.min(runs.c.due_at), db_now()).where(self._timed, runs.c.due_at.is_not(None)),
+            connections.engine.dialect,
+        )
+
+    def seconds_to_next(self) -> float | None:
+        """Give the seconds until the next run is due, zero or less when one is, or None when none waits for a time."""
+        with self._connections.autocommit() as connection:
+            due_at, now = self._next.run(connection).one()
+        return None if due_at is None else (int(due_at) - int(now)) / MICROSECOND
+
+    def queue_due(self, definitions: Collection[str], limit: int) -> list[Envelope]:
+        """Queue due runs of these definitions, earliest first, and give what their messages are made from.
+
+        Args:
+            definitions: Those that this process has, as ``name@version``; others are left for a worker that has them.
+            limit: Most runs at once.
+        """
+        runs = self._runs
+        find = (
+            select(*(runs.c[name] for name in ENVELOPE_COLUMNS))
+            .where(self._timed, runs.c.due_at <= db_now(), runs.c.definition.in_(list(definitions)))
+            .order_by(runs.c.due_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+
+        def work() -> list[Envelope]:
+            with self._connections.transaction() as connection:
+                due = [envelope(row) for row in connection.execute(find)]
+                if due:
+                    connection.execute(
+                        update(runs)
+                        .where(runs.c.id.in_([run.run_id for run in due]))
+                        .values(
+                            status=RunStatus.QUEUED.value,
+                            queued_at=db_now(),
+                            published_at=db_now(),
+                            due_at=db_now() + self._gap,
+                            deliveries=1,
+                            reason=None,
+                            history=appended(runs.c.history, RunStatus.QUEUED, literal("its time has come")),
+                        )
+                    )
+                return due
+
+        return self._connections.retrying(work)
+
+    def mark_unpublished(self, run_ids: Collection[str]) -> None:
+        """Note that the messages of these queued runs were not accepted, so that a sweep sends them soon."""
+        runs = self._runs
+        statement = (
+            update(runs)
+            .where(runs.c.id.in_(bindparam("ids", expanding=True)), runs.c.status == RunStatus.QUEUED.value)
+            .values(published_at=None, due_at=db_now() + MICROSECOND)
+        )
+
+        def work() -> None:
+            with self._connections.autocommit() as connection:
+                connection.execute(statement, {"ids": list(run_ids)})
+
+        self._connections.retrying(work)

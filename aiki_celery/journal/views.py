@@ -1,0 +1,157 @@
+"""Reading runs for users and tools, and the few moves made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import bindparam, literal, select, update
+
+from aiki_celery.errors import RunError, RunNotFound
+from aiki_celery.journal.connections import Connections
+from aiki_celery.journal.dialect import db_now
+from aiki_celery.journal.history import appended, parse
+from aiki_celery.journal.schema import Schema
+from aiki_celery.journal.statement import Statement
+from aiki_celery.model.records import RunView, StepRecord, Transition
+from aiki_celery.model.status import RunStatus, StepKind, StepStatus
+
+_VIEW = (
+    *("id", "workflow", "version", "reference_id", "status", "reason", "epoch", "attempt", "recoveries", "owner"),
+    *("queue", "input", "output", "error", "settlement", "due_at", "created_at", "claimed_at", "finished_at"),
+)
+
+
+class Views:
+    """Reads runs.
+
+    Args:
+        connections: The database.
+        schema: The tables.
+    """
+
+    def __init__(self, connections: Connections, schema: Schema) -> None:
+        self._connections = connections
+        self._runs, self._steps, self._pages = schema.runs, schema.steps, schema.history_pages
+        dialect = connections.engine.dialect
+        chosen = [self._runs.c[name] for name in _VIEW]
+        self._get = Statement(select(*chosen).where(self._runs.c.id == bindparam("run")), dialect)
+        self._status = Statement(select(self._runs.c.status).where(self._runs.c.id == bindparam("run")), dialect)
+
+    def get(self, run_id: str) -> RunView:
+        """Give a run.
+
+        Raises:
+            RunNotFound: There is none with this id.
+        """
+
+        def work() -> Any:
+            with self._connections.autocommit() as connection:
+                return self._get.run(connection, run=run_id).first()
+
+        row = self._connections.retrying(work)
+        if row is None:
+            raise RunNotFound(run_id)
+        return _view(row)
+
+    def status(self, run_id: str) -> RunStatus | None:
+        """Give a run's state, or None when there is no such run."""
+
+        def work() -> Any:
+            with self._connections.autocommit() as connection:
+                return self._status.run(connection, run=run_id).scalar()
+
+        found = self._connections.retrying(work)
+        return None if found is None else RunStatus(found)
+
+    def list(
+        self,
+        *,
+        statuses: Collection[RunStatus] = (),
+        workflow: str | None = None,
+        reference_id: str | None = None,
+        limit: int = 50,
+    ) -> list[RunView]:
+        """Give runs, newest first.
+
+        Args:
+            statuses: Only runs in one of these states; empty for all.
+            workflow: Only runs of this workflow.
+            reference_id: Only the run with this reference id.
+            limit: Most runs to give.
+        """
+        runs = self._runs
+        query = select(*(runs.c[name] for name in _VIEW)).order_by(runs.c.created_at.desc(), runs.c.id).limit(limit)
+        if statuses:
+            query = query.where(runs.c.status.in_([status.value for status in statuses]))
+        if workflow is not None:
+            query = query.where(runs.c.workflow == workflow)
+        if reference_id is not None:
+            query = query.where(runs.c.reference_id == reference_id)
+        with self._connections.autocommit() as connection:
+            return [_view(row) for row in connection.execute(query)]
+
+    def steps(self, run_id: str) -> list[StepRecord]:
+        """Give a run's records in order, inputs included."""
+        steps = self._steps
+        names = (
+            *("seq", "kind", "name", "address", "status", "attempt", "epoch", "started_at", "finished_at", "input"),
+            *("value", "due_at"),
+        )
+        query = select(*(steps.c[name] for name in names)).where(steps.c.run_id == run_id).order_by(steps.c.seq)
+        with self._connections.autocommit() as connection:
+            return [_record(row) for row in connection.execute(query)]
+
+    def history(self, run_id: str) -> list[Transition]:
+        """Give a run's transitions, oldest first.
+
+        Raises:
+            RunNotFound: There is no run with this id.
+        """
+        pages = self._pages
+        earlier = select(pages.c.lines).where(pages.c.run_id == run_id).order_by(pages.c.page)
+        with self._connections.autocommit() as connection:
+            lines = "".join(connection.execute(earlier).scalars())
+            last = connection.execute(select(self._runs.c.history).where(self._runs.c.id == run_id)).scalar()
+        if last is None:
+            raise RunNotFound(run_id)
+        return parse(lines + last)
+
+    def requeue(self, run_id: str) -> None:
+        """Queue a stalled run again, its crash count at zero.
+
+        Raises:
+            RunNotFound: There is no run with this id.
+            RunError: The run is not stalled.
+        """
+        runs = self._runs
+        statement = (
+            update(runs)
+            .where(runs.c.id == run_id, runs.c.status == RunStatus.STALLED.value)
+            .values(
+                status=RunStatus.QUEUED.value,
+                reason=None,
+                error=None,
+                recoveries=0,
+                queued_at=db_now(),
+                published_at=None,
+                due_at=db_now(),
+                deliveries=0,
+                history=appended(runs.c.history, RunStatus.QUEUED, literal("requeued by hand")),
+            )
+        )
+        with self._connections.autocommit() as connection:
+            if connection.execute(statement).rowcount == 1:
+                return
+        status = self.get(run_id).status
+        raise RunError(f"Run {run_id} is {status}; only a stalled run can be requeued.")
+
+
+def _view(row: Any) -> RunView:
+    facts = {name: getattr(row, name) for name in _VIEW}
+    return RunView(**(facts | {"status": RunStatus(row.status)}))
+
+
+def _record(row: Any) -> StepRecord:
+    facts = dict(row._mapping)
+    return StepRecord(**(facts | {"kind": StepKind(row.kind), "status": StepStatus(row.status)}))

@@ -1,0 +1,1 @@
+"""What the parts tell each other: frozen records, statuses, transitions, lifecycle events, the clock."""

@@ -1,0 +1,16 @@
+"""Ids of runs: time-ordered UUIDs, so that new rows lie side by side in the journal's index."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+
+
+def new_run_id() -> str:
+    """Give a new UUID version 7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << 80) | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | (0x7 << 76)
+    value = value & ~(0x3 << 62) | (0x2 << 62)
+    return str(uuid.UUID(int=value))

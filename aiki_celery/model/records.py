@@ -1,0 +1,146 @@
+"""What is stored of a run, as plain frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiki_celery.model.status import RunStatus, StepKind, StepStatus
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run to be written to the journal.
+
+    ``due_at`` is an instant in microseconds; ``delay`` seconds from the database's now. At most one of them is set.
+    """
+
+    id: str
+    workflow: str
+    version: str
+    input: str
+    input_hash: str
+    encoding: int
+    origin: str = "journal"
+    reference_id: str | None = None
+    queue: str | None = None
+    priority: int | None = None
+    request: str | None = None
+    delay: float | None = None
+    due_at: int | None = None
+    tags: str | None = None
+
+    @property
+    def definition(self) -> str:
+        """Name and version as one name, which is also the Celery task's."""
+        return f"{self.workflow}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One recorded act of a run. ``seq`` counts from 1; instants are microseconds."""
+
+    seq: int
+    kind: StepKind
+    name: str
+    address: str
+    status: StepStatus
+    attempt: int
+    epoch: int
+    started_at: int
+    finished_at: int
+    input: str | None = None
+    value: str | None = None
+    due_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who holds a run: a worker (its main process) and the process of it that runs the code."""
+
+    worker_id: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run as it was when it was taken, with the epoch that fences every write to it.
+
+    ``now`` is the database's instant of the claim, in microseconds.
+    """
+
+    run_id: str
+    workflow: str
+    version: str
+    epoch: int
+    attempt: int
+    reference_id: str | None
+    input: str
+    queue: str | None
+    priority: int | None
+    origin: str
+    request: str | None
+    created_at: int
+    now: int
+    history_length: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as it is recorded. ``args`` are the error's own, where they have a JSON form."""
+
+    type: str
+    message: str
+    traceback: str
+    attempts: int
+    args: list[object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What a message about a run is made from. ``request`` holds Celery's execution options as JSON."""
+
+    run_id: str
+    workflow: str
+    version: str
+    queue: str | None
+    priority: int | None
+    request: str | None
+
+    @property
+    def definition(self) -> str:
+        """Name and version as one name, which is also the Celery task's."""
+        return f"{self.workflow}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run as users and tools see it. Instants are microseconds."""
+
+    id: str
+    workflow: str
+    version: str
+    reference_id: str | None
+    status: RunStatus
+    reason: str | None
+    epoch: int
+    attempt: int
+    recoveries: int
+    owner: str | None
+    queue: str | None
+    input: str
+    output: str | None
+    error: str | None
+    settlement: str | None
+    due_at: int | None
+    created_at: int
+    claimed_at: int | None
+    finished_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One line of a run's history: the state entered, when (microseconds), and why."""
+
+    status: RunStatus
+    at: int
+    reason: str

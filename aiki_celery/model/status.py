@@ -1,0 +1,59 @@
+"""The states of a run and of a recorded step."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class RunStatus(str, Enum):
+    """Where a run is. The last three are terminal."""
+
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SLEEPING = "sleeping"
+    AWAITING_EVENT = "awaiting_event"
+    AWAITING_RETRY = "awaiting_retry"
+    AWAITING_STEPS = "awaiting_steps"
+    PAUSED = "paused"
+    STALLED = "stalled"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    __str__ = str.__str__
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a run in this state is over."""
+        return self in TERMINAL
+
+
+TERMINAL = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED})
+
+#: States that end by themselves when their ``due_at`` has come.
+TIMED = frozenset({RunStatus.SCHEDULED, RunStatus.SLEEPING, RunStatus.AWAITING_RETRY})
+
+
+class StepKind(str, Enum):
+    """What a record of a run is about."""
+
+    TASK = "task"
+    ATTEMPT = "attempt"
+    START = "start"
+    SLEEP = "sleep"
+    NOW = "now"
+    RETRY = "retry"
+
+    __str__ = str.__str__
+
+
+class StepStatus(str, Enum):
+    """What is known about a recorded step."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STARTED = "started"
+    WAITING = "waiting"
+
+    __str__ = str.__str__

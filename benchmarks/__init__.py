@@ -1,0 +1,1 @@
+"""What Aiki costs, beside the bare driver and beside DBOS, measured in one run."""

@@ -1,0 +1,47 @@
+"""The Celery app that is measured; the environment says where its journal and its broker are."""
+
+import os
+from collections.abc import Callable
+
+from celery import Celery
+
+from aiki_celery import Aiki, WorkflowRun, task, workflow
+
+JOURNAL = os.environ["BENCH_JOURNAL"]
+
+# No broker named: the embedded one, on the journal's SQLite file.
+app = Celery("bench", broker=os.environ.get("BENCH_BROKER"))
+aiki = Aiki(app, journal=JOURNAL)
+
+# Called when the steps of many_steps_and_waits are behind it; whoever measures sets it.
+on_arrival: Callable[[], None] | None = None
+
+
+@task(name="increment")
+def increment(value: int) -> int:
+    return value + 1
+
+
+@workflow(name="many-steps")
+def many_steps(run: WorkflowRun, steps: int) -> int:
+    value = 0
+    for _ in range(steps):
+        value = increment.run(run, value)
+    return value
+
+
+@workflow(name="many-steps-and-waits")
+def many_steps_and_waits(run: WorkflowRun, steps: int, waits: int) -> int:
+    value = 0
+    for _ in range(steps):
+        value = increment.run(run, value)
+    if on_arrival:
+        on_arrival()
+    for number in range(waits):
+        run.sleep(0.05, name=f"wait-{number}")
+    return value
+
+
+@workflow(name="one-step")
+def one_step(run: WorkflowRun, value: int) -> int:
+    return increment.run(run, value)

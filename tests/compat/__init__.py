@@ -1,0 +1,1 @@
+"""Other people's tests, with and without Aiki."""
