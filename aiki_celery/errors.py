@@ -240,7 +240,9 @@ class WorkflowCancelled(RunError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.workflow} run {self.run_id} was cancelled" + (f": {self.reason}" if self.reason else ".")
+        return f"{self.workflow} run {self.run_id} was cancelled" + (
+            f": {self.reason}" if self.reason else "."
+        )
 
 
 class StepError(AikiError):

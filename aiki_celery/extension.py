@@ -68,7 +68,9 @@ class Aiki:
             ConfigurationError: This Aiki has an application, or the application an Aiki.
         """
         if self._app is not None:
-            raise ConfigurationError(f"This Aiki has the application {self._app.main!r} already. Make another Aiki.")
+            raise ConfigurationError(
+                f"This Aiki has the application {self._app.main!r} already. Make another Aiki."
+            )
         if getattr(app, "aiki", None) is not None:
             raise ConfigurationError(
                 f"The Celery application {app.main!r} has an Aiki already: app.aiki. Use that one; a second one would "
@@ -138,7 +140,11 @@ class Aiki:
         return self.journal.upgrade()
 
     def enqueue(
-        self, workflow: Workflow[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], options: StartOptions
+        self,
+        workflow: Workflow[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: StartOptions,
     ) -> str:
         """Journal a run, send its message, give its id; what ``workflow.enqueue(...)`` calls."""
         binding = self.binding
@@ -146,7 +152,9 @@ class Aiki:
         if self.app.conf.task_always_eager:
             run = binding.starter.new_run(workflow, args, kwargs, options, queue)
             binding.journal.ensure_ready()
-            run_id = binding.journal.starts.insert(run, return_existing=options.on_conflict == "return_existing")
+            run_id = binding.journal.starts.insert(
+                run, return_existing=options.on_conflict == "return_existing"
+            )
             if run_id == run.id:
                 run_queued(binding, workflow, run_id)
             return run_id

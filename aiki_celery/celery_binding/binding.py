@@ -54,7 +54,12 @@ class Binding:
 
     def queue_for(self, workflow: Workflow[..., Any], asked: str | None) -> str:
         """Give the queue of a workflow's messages: the caller's, the workflow's, ours, then Celery's routing."""
-        return asked or workflow.settings.queue or self.settings.default_queue or self._routed(workflow.definition)
+        return (
+            asked
+            or workflow.settings.queue
+            or self.settings.default_queue
+            or self._routed(workflow.definition)
+        )
 
     def sweep_context(self) -> SweepContext:
         """Give what sweeps are given."""

@@ -1,4 +1,4 @@
-"""Drives the sweeps in every worker, from one thread. An error in one of them is logged and backs off; it ends nothing."""
+"""Drives the sweeps in every worker, from one thread. An error in one of them is logged and ends nothing."""
 
 from __future__ import annotations
 
@@ -58,7 +58,14 @@ class Duty:
             wanted = None
             self.failures += 1
             level = logging.WARNING if self.failures < 5 else logging.ERROR
-            logger.log(level, "Sweep %r failed, %d in a row: %s", self.name, self.failures, error, exc_info=self.failures == 1)
+            logger.log(
+                level,
+                "Sweep %r failed, %d in a row: %s",
+                self.name,
+                self.failures,
+                error,
+                exc_info=self.failures == 1,
+            )
         gap = self.every * random.uniform(0.9, 1.1)
         if self.failures:
             gap = min(gap * 2**self.failures, LONGEST_BACKOFF)
@@ -125,15 +132,23 @@ class Caretaker:
             self._read_notes()
             free_worker(self._context, self._worker_id)
         except Exception as error:
-            logger.warning("What worker %s still owns is left for others to recover: %s", self._worker_id, error)
+            logger.warning(
+                "What worker %s still owns is left for others to recover: %s", self._worker_id, error
+            )
 
     def _run(self) -> None:
         while not self._stop.is_set():
             now = time.monotonic()
             for duty in self._duties:
-                if duty.next_at <= now and not self._stop.is_set() and not (self._is_draining and duty is not self._notes_duty):
+                if (
+                    duty.next_at <= now
+                    and not self._stop.is_set()
+                    and not (self._is_draining and duty is not self._notes_duty)
+                ):
                     duty.do()
-            soonest = self._notes_duty.next_at if self._is_draining else min(duty.next_at for duty in self._duties)
+            soonest = (
+                self._notes_duty.next_at if self._is_draining else min(duty.next_at for duty in self._duties)
+            )
             if self._notes.bell.wait(max(0.0, soonest - time.monotonic())):
                 self._notes.bell.clear()
                 self._notes_duty.next_at = 0.0

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class CaretakerNotes:
@@ -44,8 +47,8 @@ class CaretakerNotes:
         return _drained(self._lost)
 
 
-def _drained(source: queue.SimpleQueue[object]) -> list:  # type: ignore[type-arg]
-    taken = []
+def _drained(source: queue.SimpleQueue[T]) -> list[T]:
+    taken: list[T] = []
     while True:
         try:
             taken.append(source.get_nowait())

@@ -1,4 +1,4 @@
-"""Compiles workflows into Celery tasks: one for each version, and one for the bare name, which is the highest version."""
+"""Compiles workflows into Celery tasks: one for each version, and one for the bare name, the highest version."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ def compile_workflow(app: Celery, workflow: Workflow[..., Any], binding: Binding
                 f"workflow {workflow.name!r}: the Celery application has a task named {name!r} already. "
                 "Give one of them another name."
             )
+        if known is not None:
+            continue  # the bare name of another version, or the same module imported again: it asks the registry
         attributes: dict[str, Any] = {
             "name": name,
             "binding": binding,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from celery.exceptions import Ignore
 from pydantic_core import from_json
@@ -47,7 +47,11 @@ class Delivery:
         """
         version = unknown_version(self._headers)
         if version is not None:
-            logger.error("Message for run %s has version %r, which is unknown here; dropped.", self._request.id, version)
+            logger.error(
+                "Message for run %s has version %r, which is unknown here; dropped.",
+                self._request.id,
+                version,
+            )
             raise Ignore
         if self._binding.process.drain.is_up:
             self._leave_for_others(args, kwargs)
@@ -115,14 +119,19 @@ class Delivery:
         return has_callbacks(self._request) or self._task.stores_result(self._request)
 
     def _leave_for_others(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        """Do not begin a run on a worker that is ending: journal it if need be, and let another worker's sweep send it."""
+        """Do not begin a run on a worker that is ending: let another worker's sweep send it."""
         if is_journal_first(self._headers):
             self._binding.journal.timers.mark_unpublished([self._request.id])
             raise Ignore
 
-    def _return_unknown(self, claim: Claim) -> None:
+    def _return_unknown(self, claim: Claim) -> NoReturn:
         """Give back a run of a version that this worker does not have."""
-        logger.warning("Run %s needs %s@%s, which this worker does not have.", claim.run_id, claim.workflow, claim.version)
+        logger.warning(
+            "Run %s needs %s@%s, which this worker does not have.",
+            claim.run_id,
+            claim.workflow,
+            claim.version,
+        )
         current = self._binding.journal.begin_pass(claim)
         try:
             current.hand_over("the worker does not have its version")

@@ -18,7 +18,11 @@ from aiki_celery.model.status import RunStatus
 
 
 def run_new(
-    binding: Binding, workflow: Workflow[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], run_id: str
+    binding: Binding,
+    workflow: Workflow[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    run_id: str,
 ) -> Outcome:
     """Journal a run whose arguments are plain JSON, and do it here to its end.
 
@@ -41,7 +45,11 @@ def run_queued(binding: Binding, workflow: Workflow[..., Any], run_id: str) -> O
 
 
 def wait(
-    look: Callable[[], RunView], timeout: float | None, *, longest: float = 0.25, stop_at_stalled: bool = False
+    look: Callable[[], RunView],
+    timeout: float | None,
+    *,
+    longest: float = 0.25,
+    stop_at_stalled: bool = False,
 ) -> RunView:
     """Look at a run until it is over, at growing intervals.
 
@@ -73,7 +81,11 @@ def _to_the_end(
             return _done_elsewhere(binding, run_id)
         outcome = binding.executor.run(workflow, *taken, Forever(), told=True)
         if outcome.due_at is None or outcome.status in (RunStatus.COMPLETED, RunStatus.FAILED):
-            return outcome if outcome.status not in (None, RunStatus.QUEUED) else _done_elsewhere(binding, run_id)
+            return (
+                outcome
+                if outcome.status not in (None, RunStatus.QUEUED)
+                else _done_elsewhere(binding, run_id)
+            )
         _sleep_until(binding, outcome.due_at)
         taken = binding.executor.claim(run_id, binding.process.owner())
 

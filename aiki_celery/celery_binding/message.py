@@ -14,7 +14,8 @@ from kombu.utils import json
 HEADER = "aiki"
 VERSION = 1
 
-#: Options of a request that its continuation carries on. ``expires`` is about the start and ``retries`` is Celery's own.
+#: Options of a request that its continuation carries on. ``expires`` is about the start and ``retries`` is Celery's
+#: own.
 _KEPT = (
     *("root_id", "parent_id", "group_id", "group_index", "shadow", "chord", "chain", "link", "link_error"),
     *("soft_time_limit", "time_limit", "reply_to", "replaced_task_nesting", "origin"),

@@ -107,7 +107,9 @@ class ProcessIdentity:
 
     def _stand_alone(self) -> str:
         worker_id = f"process/{uuid.uuid4().hex[:12]}"
-        heartbeat = Heartbeat(self._journal, worker_id, socket.gethostname(), self._settings.heartbeat_interval)
+        heartbeat = Heartbeat(
+            self._journal, worker_id, socket.gethostname(), self._settings.heartbeat_interval
+        )
         heartbeat.start()
         atexit.register(heartbeat.end)
         return worker_id

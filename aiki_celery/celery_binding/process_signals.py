@@ -25,7 +25,9 @@ def connect(binding: Binding) -> None:
     def on_process_init(**_: Any) -> None:
         binding.process.join_worker()
 
-    def on_task_unknown(sender: Any = None, message: Any = None, name: str = "", id: str = "", **_: Any) -> None:
+    def on_task_unknown(
+        sender: Any = None, message: Any = None, name: str = "", id: str = "", **_: Any
+    ) -> None:
         if sender is not None and sender.app is app and is_ours(message.headers):
             # Not on the event loop: this waits for the database and the broker.
             threading.Thread(target=_pass_on, args=(binding, message, name, id), daemon=True).start()
@@ -46,8 +48,12 @@ def _pass_on(binding: Binding, message: Any, name: str, run_id: str) -> None:
         args, kwargs, embedded = message.payload
         headers = {key: value for key, value in message.headers.items() if key in _RESENT}
         headers |= {"aiki": message.headers["aiki"]}
-        options = {_OPTIONS[key]: value for key, value in (embedded or {}).items() if value and key in _OPTIONS}
-        options |= {_OPTIONS[key]: message.headers[key] for key in _HEADER_OPTIONS if message.headers.get(key)}
+        options = {
+            _OPTIONS[key]: value for key, value in (embedded or {}).items() if value and key in _OPTIONS
+        }
+        options |= {
+            _OPTIONS[key]: message.headers[key] for key in _HEADER_OPTIONS if message.headers.get(key)
+        }
         delivered = message.delivery_info or {}
         # Gives a worker that has the workflow time to take it before it comes back to this one.
         binding.app.send_task(

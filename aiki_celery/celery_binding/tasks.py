@@ -95,7 +95,9 @@ class WorkflowTask(Task):
         plain = None if args is None else tuple(_jsonable(list(args)))
         if options.get("kwargs"):
             options["kwargs"] = _jsonable(dict(options["kwargs"]))
-        return super().signature(plain, *[_jsonable(rest[0]), *rest[1:]] if rest and rest[0] else rest, **options)
+        return super().signature(
+            plain, *[_jsonable(rest[0]), *rest[1:]] if rest and rest[0] else rest, **options
+        )
 
     subtask = signature
 
@@ -122,4 +124,6 @@ class WorkflowTask(Task):
 
 
 def _jsonable(value: Any) -> Any:
-    return to_jsonable_python(value, inf_nan_mode="constants", bytes_mode="base64", fallback=lambda other: other)
+    return to_jsonable_python(
+        value, inf_nan_mode="constants", bytes_mode="base64", fallback=lambda other: other
+    )

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 class Runtime(Protocol):
     """What a workflow definition and a run's handle need of the extension."""
 
-    def enqueue(self, workflow: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: StartOptions) -> str:
+    def enqueue(
+        self, workflow: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: StartOptions
+    ) -> str:
         """Journal a run, send its message, give its id."""
 
     def enqueue_many(self, workflow: Any, calls: Sequence[Sequence[Any]], options: StartOptions) -> list[str]:
@@ -47,9 +49,7 @@ class Runtime(Protocol):
 class Run(Protocol):
     """What a task definition needs of a workflow's run."""
 
-    def perform(
-        self, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: StepOptions
-    ) -> Any:
+    def perform(self, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: StepOptions) -> Any:
         """Run a task as an inline step, or give its recorded outcome."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiki_celery.errors import DefinitionInvalid
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/ -]{0,99}\Z")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/ -]{0,99}(?<! )\Z")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}\Z")
 
 

@@ -61,7 +61,9 @@ class StartOptions:
             changes["reference_id"] = _name(owner, "reference_id", reference_id)
         if on_conflict is not None:
             if on_conflict not in ("error", "return_existing"):
-                raise InputInvalid(owner, "on_conflict", f"must be 'error' or 'return_existing', not {on_conflict!r}")
+                raise InputInvalid(
+                    owner, "on_conflict", f"must be 'error' or 'return_existing', not {on_conflict!r}"
+                )
             changes["on_conflict"] = on_conflict
         if delay is not None and eta is not None:
             raise InputInvalid(owner, "eta", "give delay or eta, not both")
@@ -73,7 +75,9 @@ class StartOptions:
             changes["queue"] = _name(owner, "queue", queue)
         if priority is not None:
             if not (isinstance(priority, int) and 0 <= priority <= 255):
-                raise InputInvalid(owner, "priority", f"must be a whole number from 0 to 255, not {priority!r}")
+                raise InputInvalid(
+                    owner, "priority", f"must be a whole number from 0 to 255, not {priority!r}"
+                )
             changes["priority"] = priority
         if tags is not None:
             changes["tags"] = tuple(_name(owner, "tags", tag) for tag in tags)
@@ -109,10 +113,10 @@ class StepOptions:
 
 
 def _name(owner: str, option: str, value: Any) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME or not value.isprintable():
-        raise InputInvalid(
-            owner, option, f"must be 1 to {MAX_NAME} printable characters, not {value!r:.60}"
-        )
+    # MariaDB takes texts that differ in spaces at the end for equal.
+    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= MAX_NAME or value[-1] == " ":
+        rule = f"must be 1 to {MAX_NAME} printable characters without a space at the end"
+        raise InputInvalid(owner, option, f"{rule}, not {value!r:.60}")
     return value
 
 

@@ -200,7 +200,11 @@ class Retry:
         return not self.retry_on or isinstance(error, self.retry_on)
 
     def __repr__(self) -> str:
-        return f"Retry({self.plan!r})" if self.plan is not None else f"Retry(stop={self.stop!r}, wait={self.wait!r})"
+        return (
+            f"Retry({self.plan!r})"
+            if self.plan is not None
+            else f"Retry(stop={self.stop!r}, wait={self.wait!r})"
+        )
 
 
 def _backoff(
@@ -233,4 +237,4 @@ def _error_types(name: str, types: Errors) -> tuple[type[Exception], ...]:
     for kind in listed:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise DefinitionInvalid(f"{name} must hold exception types, not {kind!r}")
-    return listed  # type: ignore[return-value]
+    return listed

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
+import types as python_types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,10 +54,8 @@ class Signature:
         self._signature = inspect.Signature(self._parameters)
         self._types: dict[str, ValueType] | None = None
         self._result: ValueType | None = None
-        try:
+        with contextlib.suppress(NameError):
             self._resolve()
-        except NameError:
-            pass
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Arguments:
         """Bind arguments, validate them, and write them as JSON.
@@ -89,7 +89,8 @@ class Signature:
             NotJournalable: An argument has no JSON form; names its place.
         """
         types = self._types or self._resolve()
-        return "{" + ",".join([f'"{name}":{types[name].write(value, self._name, name)}' for name, value in values.items()]) + "}"
+        parts = [f'"{name}":{types[name].write(value, self._name, name)}' for name, value in values.items()]
+        return "{" + ",".join(parts) + "}"
 
     def bind_input(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Arguments:
         """Bind a run's arguments as :meth:`bind` does, and make sure that they can be read back as well.
@@ -100,7 +101,9 @@ class Signature:
         """
         bound = self.bind(args, kwargs)
         types = self._resolve()
-        values = {name: round_trip(types[name], value, self._name, name)[1] for name, value in bound.values.items()}
+        values = {
+            name: round_trip(types[name], value, self._name, name)[1] for name, value in bound.values.items()
+        }
         return Arguments(values, bound.text)
 
     def bind_message(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Arguments:
@@ -135,7 +138,9 @@ class Signature:
         try:
             return self._signature.bind(*args, **kwargs).arguments
         except TypeError as error:
-            raise InputInvalid(self._name, "", f"{error}; the signature is {self._name}{self._signature}") from None
+            raise InputInvalid(
+                self._name, "", f"{error}; the signature is {self._name}{self._signature}"
+            ) from None
 
     def read(self, text: str) -> dict[str, Any]:
         """Read arguments back from the journal. A parameter that is gone from the signature is dropped.
@@ -214,7 +219,9 @@ class Signature:
         try:
             return self._result.read(text)
         except ValidationError as error:
-            raise ResultInvalid(self._name, f"what the journal holds cannot be read: {first_message(error)}") from error
+            raise ResultInvalid(
+                self._name, f"what the journal holds cannot be read: {first_message(error)}"
+            ) from error
 
     def _resolve(self) -> dict[str, ValueType]:
         """Look the annotations up, once; raises NameError while one of them is not defined yet."""
@@ -232,7 +239,9 @@ class Signature:
         except NameError:
             raise
         except Exception as error:
-            raise DefinitionInvalid(f"{self._name}: {place} is of a type pydantic has no schema for: {error}") from error
+            raise DefinitionInvalid(
+                f"{self._name}: {place} is of a type pydantic has no schema for: {error}"
+            ) from error
         self._types = types
         return types
 
@@ -245,9 +254,15 @@ def split_object(text: str) -> dict[str, str]:
 def _annotation(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:
     annotation = hints.get(parameter.name, inspect.Parameter.empty)
     if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-        return list if annotation is inspect.Parameter.empty else list[annotation]
+        return (
+            list if annotation is inspect.Parameter.empty else python_types.GenericAlias(list, (annotation,))
+        )
     if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-        return dict[str, Any] if annotation is inspect.Parameter.empty else dict[str, annotation]
+        return (
+            dict[str, Any]
+            if annotation is inspect.Parameter.empty
+            else python_types.GenericAlias(dict, (str, annotation))
+        )
     return annotation
 
 

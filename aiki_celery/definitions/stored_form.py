@@ -1,10 +1,10 @@
 """How a type is written to the journal and read back, made from pydantic's core schema of it.
 
-The journal wants two things pydantic does not do by default. What was validated when it was produced must be *decoded*
-on replay, not judged again: a constraint tightened by a deploy, or a validator that looks at the clock, must not break a
-run in flight. And a value must come back as what it was: aliases, computed fields and UTF-8 bytes, which serve other
-ends, would get in the way. So a copy of the core schema is made without constraints, without the models' own
-validators and aliases, with base64 for bytes and strings for NaN and the infinities.
+The journal wants two things pydantic does not do by default. What was validated when it was produced must be
+*decoded* on replay, not judged again: a constraint tightened by a deploy, or a validator that looks at the clock,
+must not break a run in flight. And a value must come back as what it was: aliases, computed fields and UTF-8 bytes,
+which serve other ends, would get in the way. So a copy of the core schema is made without constraints, without the
+models' own validators and aliases, with base64 for bytes and strings for NaN and the infinities.
 
 Validators that belong to a *type* (``Annotated[..., AfterValidator]``, ``__get_pydantic_core_schema__``) stay, because
 they may be what turns JSON into that type.
@@ -26,7 +26,18 @@ STORED_CONFIG: CoreConfig = {
 }
 
 _CONSTRAINTS = frozenset(
-    {"gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern", "max_digits", "decimal_places"}
+    {
+        "gt",
+        "ge",
+        "lt",
+        "le",
+        "multiple_of",
+        "min_length",
+        "max_length",
+        "pattern",
+        "max_digits",
+        "decimal_places",
+    }
 )
 _ALIASES = frozenset({"validation_alias", "serialization_alias"})
 _SCALARS_WITH_CONSTRAINTS = frozenset(
@@ -137,7 +148,10 @@ def _belongs_to_model(function: Any) -> bool:
 def make_adapter(annotation: Any) -> TypeAdapter[Any]:
     """Make pydantic's adapter of an annotation, with our form of bytes and NaN where the type takes settings."""
     config = ConfigDict(
-        ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings", arbitrary_types_allowed=False
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+        ser_json_inf_nan="strings",
+        arbitrary_types_allowed=False,
     )
     try:
         return TypeAdapter(annotation, config=config)

@@ -38,7 +38,9 @@ class Task(Generic[P, R]):
         settings: What ``@task`` was given.
     """
 
-    def __init__(self, function: Callable[P, R], settings: TaskSettings, options: StepOptions | None = None) -> None:
+    def __init__(
+        self, function: Callable[P, R], settings: TaskSettings, options: StepOptions | None = None
+    ) -> None:
         self.function = function
         self.settings = settings
         self._options = options or StepOptions()
@@ -69,7 +71,9 @@ class Task(Generic[P, R]):
         result: R = run.perform(self, args, kwargs, self._options)
         return result
 
-    def options(self, *, key: str | None = None, retry: Retry | Mapping[str, Any] | None = None) -> Task[P, R]:
+    def options(
+        self, *, key: str | None = None, retry: Retry | Mapping[str, Any] | None = None
+    ) -> Task[P, R]:
         """Give a copy with step options set; see :class:`~aiki_celery.definitions.options.StepOptions`.
 
         Raises:
@@ -128,7 +132,9 @@ def task(
     def decorate(body: Callable[..., Any]) -> Task[..., Any]:
         chosen = check_name("task", name or getattr(body, "__name__", None))
         check_function("task", chosen, body)
-        settings = TaskSettings(chosen, Retry.parse(retry), _declared(chosen, raises), input_key, at_most_once)
+        settings = TaskSettings(
+            chosen, Retry.parse(retry), _declared(chosen, raises), input_key, at_most_once
+        )
         if at_most_once and retry is not None:
             raise DefinitionInvalid(f"task {chosen!r}: at_most_once and retry exclude each other")
         definition: Task[..., Any] = Task(body, settings)

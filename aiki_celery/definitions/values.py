@@ -194,10 +194,16 @@ def _not_plain(value: Any, path: str, above: tuple[int, ...]) -> Iterator[tuple[
     elif kind is dict:
         for key, item in value.items():
             if type(key) is not str:
-                yield path, f"the key {key!r} is not a string; annotate the value, as in dict[{type(key).__name__}, ...]"
+                yield (
+                    path,
+                    f"the key {key!r} is not a string; annotate the value, as in dict[{type(key).__name__}, ...]",
+                )
             yield from _not_plain(item, f"{path}[{key!r}]", (*above, id(value)))
     elif kind in (list, tuple):
         for index, item in enumerate(value):
             yield from _not_plain(item, f"{path}[{index}]", (*above, id(value)))
     else:
-        yield path, f"{kind.__name__} is no plain JSON; annotate it with its type, so that pydantic can write it"
+        yield (
+            path,
+            f"{kind.__name__} is no plain JSON; annotate it with its type, so that pydantic can write it",
+        )

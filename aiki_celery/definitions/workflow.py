@@ -110,7 +110,7 @@ class Workflow(Generic[P, R]):
     def apply(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> Any:
-        """Celery's ``apply``: run in this process, journaled, without a broker; waits are slept. Gives an ``EagerResult``."""
+        """Celery's ``apply``: run in this process, journaled, without a broker; gives an ``EagerResult``."""
         return self._celery_task().apply(args, kwargs, **options)
 
     def s(self, *args: Any, **kwargs: Any) -> Any:
@@ -185,7 +185,9 @@ def workflow(
         parameters = list(inspect.signature(body).parameters.values())
         positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         if not parameters or parameters[0].kind not in positional:
-            raise DefinitionInvalid(f"workflow {chosen!r}: its first parameter must be the run: def f(run: WorkflowRun)")
+            raise DefinitionInvalid(
+                f"workflow {chosen!r}: its first parameter must be the run: def f(run: WorkflowRun)"
+            )
         settings = WorkflowSettings(chosen, check_version(chosen, version), Retry.parse(retry), queue)
         definition: Workflow[P, R] = Workflow(body, settings)
         registry.add_workflow(definition)

@@ -119,7 +119,9 @@ class WorkflowRun:
         """Give a random number from 0 up to but not including 1: the same on every replay. Costs no write."""
         return (int.from_bytes(self._draw("random")[:8], "big") >> 11) / (1 << 53)
 
-    def perform(self, task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], options: StepOptions) -> Any:
+    def perform(
+        self, task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], options: StepOptions
+    ) -> Any:
         """Run a task as an inline step, or give its recorded outcome; what ``task.run(run, ...)`` calls."""
         self._pass.check()
         return Step(self._pass, task, options, args, kwargs).outcome()

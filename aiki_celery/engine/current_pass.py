@@ -1,6 +1,7 @@
 """One pass of a run: from the claim until the code ends or waits.
 
-Holds what the parts of a pass share, and the one rule they all obey: once the pass is over, nothing is written any more.
+Holds what the parts of a pass share, and the one rule they all obey: once the pass is over, nothing is written any
+more.
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ from typing import NoReturn
 from aiki_celery.engine.lifecycle import Lifecycle
 from aiki_celery.engine.ports import Host
 from aiki_celery.engine.replay import Record
-from aiki_celery.errors import ClaimLost, PayloadTooLarge, RunError, RunSuspended, StepLimitExceeded, WrongThread
+from aiki_celery.errors import (
+    ClaimLost,
+    PayloadTooLarge,
+    RunError,
+    RunSuspended,
+    StepLimitExceeded,
+    WrongThread,
+)
 from aiki_celery.journal.passes import JournalPass
 from aiki_celery.model.clock import MICROSECOND, Clock
 from aiki_celery.model.events import RunParked, RunSuspending, WriteRefused
@@ -60,13 +68,13 @@ class Pass:
             raise self.over
         if threading.get_ident() != self.thread:
             raise WrongThread(
-                f"Run {self.claim.run_id}: a journaled call came from another thread than the workflow's. Threads would "
-                "record steps in an order that no replay can repeat; make the calls from the workflow itself."
+                f"Run {self.claim.run_id}: a journaled call came from another thread than the workflow's. Threads "
+                "would record steps in an order that no replay can repeat; make the calls from the workflow itself."
             )
         if self.busy_with is not None:
             raise RunError(
-                f"Run {self.claim.run_id}: task {self.busy_with!r} made a journaled call. Only the workflow may; a task "
-                "returns its result and the workflow goes on from there."
+                f"Run {self.claim.run_id}: task {self.busy_with!r} made a journaled call. Only the workflow may; a "
+                "task returns its result and the workflow goes on from there."
             )
 
     def check_size(self, text: str, owner: str, what: str) -> None:
@@ -103,7 +111,9 @@ class Pass:
             # What is in the journal now is not known; going on would write on top of it. Somebody replays the run.
             self.lose(f"run {self.claim.run_id}: writing record {step.seq} was interrupted: {error!r}", error)
 
-    def park(self, status: RunStatus, due_at: int, why: str, steps: tuple[StepRecord, ...] = (), attempt: int = 0) -> NoReturn:
+    def park(
+        self, status: RunStatus, due_at: int, why: str, steps: tuple[StepRecord, ...] = (), attempt: int = 0
+    ) -> NoReturn:
         """Settle the run as waiting until ``due_at`` and leave the workflow's code.
 
         Raises:
@@ -119,7 +129,11 @@ class Pass:
             self.refused(lost)
         except BaseException as error:
             self.lose(f"run {run_id}: settling it as {status} was interrupted: {error!r}", error)
-        self.over, self.settled_as, self.due_at = RunSuspended(f"run {run_id} is {status}: {why}"), status, due_at
+        self.over, self.settled_as, self.due_at = (
+            RunSuspended(f"run {run_id} is {status}: {why}"),
+            status,
+            due_at,
+        )
         if self.hooks:
             self.hooks.emit(RunParked(run_id, workflow, status))
         raise self.over

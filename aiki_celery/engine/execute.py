@@ -215,7 +215,9 @@ class Executor:
         except ClaimLost as lost:
             current.refused(lost)
         except Exception as interrupted:
-            current.lose(f"run {claim.run_id}: recording its end was interrupted: {interrupted!r}", interrupted)
+            current.lose(
+                f"run {claim.run_id}: recording its end was interrupted: {interrupted!r}", interrupted
+            )
         if self._hooks:
             self._hooks.emit(RunFinished(claim.run_id, claim.workflow, status))
 

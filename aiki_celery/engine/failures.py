@@ -35,7 +35,9 @@ def write_failure(error: BaseException, attempts: int) -> str:
     ).decode()
 
 
-def read_failure(text: str, task: str, declared: Sequence[type[Exception]], idempotency_key: str) -> Exception:
+def read_failure(
+    text: str, task: str, declared: Sequence[type[Exception]], idempotency_key: str
+) -> Exception:
     """Make the error that a recorded failure raises in the workflow.
 
     An error the task declares in ``raises=`` is rebuilt as itself; the class comes from that declaration, never from a

@@ -1,8 +1,8 @@
 """Deciding on a retry from journaled facts, by tenacity's strategies but without its loop.
 
-tenacity keeps attempts, start time and delays in the memory of one call. Here a call's memory is the journal: the state
-that a strategy looks at is rebuilt from it, so attempts, backoff and ``stop_after_delay`` survive a crash. The strategies
-are asked in tenacity's own order: retry, wait, stop.
+tenacity keeps attempts, start time and delays in the memory of one call. Here a call's memory is the journal: the
+state that a strategy looks at is rebuilt from it, so attempts, backoff and ``stop_after_delay`` survive a crash.
+The strategies are asked in tenacity's own order: retry, wait, stop.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def delay_after(
     return None if policy.stop(state) else max(0.0, delay)
 
 
-def is_result_refused(policy: Retry, result: Any, failed: Sequence[StepRecord], started_at: int, now: int) -> bool:
+def is_result_refused(
+    policy: Retry, result: Any, failed: Sequence[StepRecord], started_at: int, now: int
+) -> bool:
     """Tell whether the policy's ``retry`` strategy asks for another attempt although the task returned."""
     if not policy.judges_results:
         return False
@@ -54,7 +56,9 @@ def is_result_refused(policy: Retry, result: Any, failed: Sequence[StepRecord], 
     return bool(policy.retry(state))
 
 
-def _rebuilt(policy: Retry, failed: Sequence[StepRecord], started_at: int, now: int) -> tenacity.RetryCallState:
+def _rebuilt(
+    policy: Retry, failed: Sequence[StepRecord], started_at: int, now: int
+) -> tenacity.RetryCallState:
     """Rebuild the state of a call. Its times are seconds, as tenacity's are, on the journal's clock."""
     state = tenacity.RetryCallState(
         retry_object=tenacity.Retrying(stop=policy.stop, wait=policy.wait, retry=policy.retry),
@@ -66,5 +70,7 @@ def _rebuilt(policy: Retry, failed: Sequence[StepRecord], started_at: int, now: 
     state.start_time = first / MICROSECOND
     state.attempt_number = len(failed) + 1
     state.outcome_timestamp = now / MICROSECOND
-    state.idle_for = sum(max(0, (step.due_at or step.finished_at) - step.finished_at) for step in failed) / MICROSECOND
+    state.idle_for = (
+        sum(max(0, (step.due_at or step.finished_at) - step.finished_at) for step in failed) / MICROSECOND
+    )
     return state

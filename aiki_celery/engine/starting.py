@@ -31,7 +31,9 @@ class Starter:
         hooks: Who is told of lifecycle events.
     """
 
-    def __init__(self, journal: Journal, dispatcher: Dispatcher, settings: AikiSettings, hooks: Lifecycle) -> None:
+    def __init__(
+        self, journal: Journal, dispatcher: Dispatcher, settings: AikiSettings, hooks: Lifecycle
+    ) -> None:
         self._journal = journal
         self._dispatcher = dispatcher
         self._settings = settings
@@ -79,7 +81,9 @@ class Starter:
             InputInvalid: One of the calls does not fit; nothing was written.
         """
         if options.reference_id is not None:
-            raise InputInvalid(workflow.name, "reference_id", "one reference id cannot name many runs; use enqueue")
+            raise InputInvalid(
+                workflow.name, "reference_id", "one reference id cannot name many runs; use enqueue"
+            )
         if not calls:
             return []
         runs = [self.new_run(workflow, _as_arguments(workflow, call), {}, options, queue) for call in calls]
@@ -94,7 +98,7 @@ class Starter:
         refused = self._dispatcher.publish(envelopes)
         if refused:
             logger.warning(
-                "The broker did not accept the messages of %d run(s), %s first. They are in the journal; a worker sends them.",
+                "The broker refused the messages of %d run(s), %s first; they are journaled, and a worker sends them.",
                 len(refused),
                 refused[0],
             )
@@ -160,7 +164,9 @@ class Starter:
 
 def _as_arguments(workflow: Workflow[..., Any], call: Any) -> Sequence[Any]:
     if not isinstance(call, (tuple, list)):
-        raise InputInvalid(workflow.name, "", f"each call is a tuple of arguments, as in [(order,)], not {call!r:.60}")
+        raise InputInvalid(
+            workflow.name, "", f"each call is a tuple of arguments, as in [(order,)], not {call!r:.60}"
+        )
     return call
 
 

@@ -67,7 +67,12 @@ class Step:
     """
 
     def __init__(
-        self, current: Pass, task: Task[..., Any], options: StepOptions, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self,
+        current: Pass,
+        task: Task[..., Any],
+        options: StepOptions,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
     ) -> None:
         self._pass = current
         self._task = task
@@ -140,7 +145,9 @@ class Step:
         finally:
             self._pass.busy_with = None
 
-    def _failed(self, error: Exception, failed: Sequence[StepRecord], attempt: int, started_at: int) -> StepRecord:
+    def _failed(
+        self, error: Exception, failed: Sequence[StepRecord], attempt: int, started_at: int
+    ) -> StepRecord:
         """Record a failed attempt and wait for the next one, or give up."""
         current = self._pass
         if current.over is not None:
@@ -152,14 +159,22 @@ class Step:
         if current.hooks:
             current.hooks.emit(AttemptCommitting(*self._facts(attempt), delay=delay))
         due_at = now + int(delay * MICROSECOND)
-        note = self._note(StepKind.ATTEMPT, StepStatus.FAILED, attempt, started_at, write_failure(error, attempt), due_at)
+        note = self._note(
+            StepKind.ATTEMPT, StepStatus.FAILED, attempt, started_at, write_failure(error, attempt), due_at
+        )
         if delay > current.settings.inline_wait:
             why = f"{self._task.name} failed ({type(error).__qualname__}), attempt {attempt + 1} in {delay:.3g} s"
             current.park(RunStatus.AWAITING_RETRY, due_at, why, (note,))
         current.write(note)
         if current.hooks:
             current.hooks.emit(AttemptCommitted(*self._facts(attempt), delay=delay))
-        logger.info("run %s: %s attempt %d failed, retry in %.3g s", current.claim.run_id, self._task.name, attempt, delay)
+        logger.info(
+            "run %s: %s attempt %d failed, retry in %.3g s",
+            current.claim.run_id,
+            self._task.name,
+            attempt,
+            delay,
+        )
         current.clock.sleep(delay)
         return note
 
@@ -203,7 +218,13 @@ class Step:
         return step
 
     def _note(
-        self, kind: StepKind, status: StepStatus, attempt: int, started_at: int, value: str | None, due_at: int | None
+        self,
+        kind: StepKind,
+        status: StepStatus,
+        attempt: int,
+        started_at: int,
+        value: str | None,
+        due_at: int | None,
     ) -> StepRecord:
         current = self._pass
         text = self._task.signature.write(self._values) if kind is not StepKind.ATTEMPT else None
@@ -243,7 +264,9 @@ class Step:
         assert self._task.settings.input_key is not None
         key = self._task.settings.input_key(*args, **kwargs)
         if not isinstance(key, str) or not 0 < len(key) <= 200:
-            raise InputInvalid(self._task.name, "input_key", f"must give 1 to 200 characters, not {key!r:.60}")
+            raise InputInvalid(
+                self._task.name, "input_key", f"must give 1 to 200 characters, not {key!r:.60}"
+            )
         return key
 
     def _facts(self, attempt: int) -> tuple[str, str, str, str, int]:

@@ -16,11 +16,34 @@ from aiki_celery.model.status import TIMED, RunStatus, StepKind, StepStatus
 from aiki_celery.model.transitions import sources_of
 
 _CLAIM_COLUMNS = (
-    *("workflow", "version", "epoch", "attempt", "reference_id", "input", "queue", "priority", "origin", "request"),
+    *(
+        "workflow",
+        "version",
+        "epoch",
+        "attempt",
+        "reference_id",
+        "input",
+        "queue",
+        "priority",
+        "origin",
+        "request",
+    ),
     "created_at",
 )
 _STEP_COLUMNS = (
-    *("seq", "kind", "name", "address", "status", "attempt", "epoch", "started_at", "finished_at", "value", "due_at"),
+    *(
+        "seq",
+        "kind",
+        "name",
+        "address",
+        "status",
+        "attempt",
+        "epoch",
+        "started_at",
+        "finished_at",
+        "value",
+        "due_at",
+    ),
 )
 
 
@@ -58,13 +81,20 @@ class Claims:
                 claimed_at=db_now(),
                 due_at=null(),
                 reason=null(),
-                history=appended(runs.c.history, RunStatus.RUNNING, bindparam("why", type_=runs.c.history.type)),
+                history=appended(
+                    runs.c.history, RunStatus.RUNNING, bindparam("why", type_=runs.c.history.type)
+                ),
             )
         )
-        facts = (*(runs.c[name] for name in _CLAIM_COLUMNS), db_now().label("now"), func.length(runs.c.history).label("long"))
+        facts = (
+            *(runs.c[name] for name in _CLAIM_COLUMNS),
+            db_now().label("now"),
+            func.length(runs.c.history).label("long"),
+        )
         self._take = Statement(take.returning(*facts) if self._returns else take, dialect)
         self._facts = Statement(
-            select(*facts).where(runs.c.id == bindparam("run"), runs.c.claim_token == bindparam("token")), dialect
+            select(*facts).where(runs.c.id == bindparam("run"), runs.c.claim_token == bindparam("token")),
+            dialect,
         )
         self._record = Statement(
             select(*(steps.c[name] for name in _STEP_COLUMNS))
@@ -145,7 +175,18 @@ def _claim(run_id: str, row: Any) -> Claim:
 def _step(row: Any) -> StepRecord:
     seq, kind, name, address, status, attempt, epoch, started_at, finished_at, value, due_at = row
     return StepRecord(
-        seq, _KINDS[kind], name, address, _STATUSES[status], attempt, epoch, started_at, finished_at, None, value, due_at
+        seq,
+        _KINDS[kind],
+        name,
+        address,
+        _STATUSES[status],
+        attempt,
+        epoch,
+        started_at,
+        finished_at,
+        None,
+        value,
+        due_at,
     )
 
 

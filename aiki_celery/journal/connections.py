@@ -1,10 +1,9 @@
-"""Connections to the journal's database: made for each dialect, disposed after a fork, tried again when they are lost."""
+"""Connections to the journal's database: made for each dialect, tried again when they are lost."""
 
 from __future__ import annotations
 
-import os
+import logging
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,28 +14,19 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from aiki_celery.errors import JournalError, JournalUnavailable, SettingInvalid
+from aiki_celery.errors import JournalUnavailable, SettingInvalid
 from aiki_celery.journal.dialect import is_transient
+from aiki_celery.journal.fork_safety import ForkGate
 
 T = TypeVar("T")
+
+logger = logging.getLogger("aiki_celery.journal")
 
 #: Seconds for which a lost connection, a deadlock or a held lock is tried again before the journal counts as gone.
 RETRY_FOR = 60.0
 
 #: Seconds that SQLite waits for another writer.
 SQLITE_BUSY = 30.0
-
-_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
-
-
-def _forget_inherited_connections() -> None:
-    """Drop, in a forked child, the connections that belong to its parent, without closing them for the parent."""
-    for engine in list(_engines):
-        engine.dispose(close=False)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_inherited_connections)
 
 
 class Connections:
@@ -54,7 +44,7 @@ class Connections:
         self.url = _checked(url)
         self.engine = _make_engine(self.url, clock or _system_now)
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        _engines.add(self.engine)
+        self._gate = ForkGate(self.engine)
 
     @property
     def dialect(self) -> str:
@@ -64,18 +54,40 @@ class Connections:
     @contextmanager
     def autocommit(self) -> Iterator[Connection]:
         """Give a connection on which every statement is its own transaction."""
-        with self._autocommit.connect() as connection:
+        connection = self.take()
+        try:
             yield connection
+        finally:
+            self.give_back(connection)
 
-    def connect_autocommit(self) -> Connection:
-        """Give such a connection to somebody who closes it himself."""
-        return self._autocommit.connect()
+    def take(self) -> Connection:
+        """Give such a connection to somebody who gives it back himself, from the same thread."""
+        self._gate.enter()
+        try:
+            return self._autocommit.connect()
+        except BaseException:
+            self._gate.leave()
+            raise
+
+    def give_back(self, connection: Connection) -> None:
+        """Take a connection back."""
+        try:
+            connection.close()
+        except DBAPIError as error:
+            # It was lost; the pool makes another.
+            logger.debug("Closing a connection failed: %s", error)
+        finally:
+            self._gate.leave()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Give a connection in a transaction that commits at the end, or rolls back on an error."""
-        with self.engine.begin() as connection:
-            yield connection
+        self._gate.enter()
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        finally:
+            self._gate.leave()
 
     def retrying(self, work: Callable[[], T], *, patience: float = RETRY_FOR) -> T:
         """Do work on the database, and again when a second try may mend its error.
@@ -127,7 +139,9 @@ def _checked(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
-        raise SettingInvalid(f"aiki_journal is {url!r}: not a database URL such as postgresql+psycopg://host/name") from error
+        raise SettingInvalid(
+            f"aiki_journal is {url!r}: not a database URL such as postgresql+psycopg://host/name"
+        ) from error
     if parsed.get_backend_name() not in ("sqlite", "postgresql", "mysql", "mariadb"):
         raise SettingInvalid(
             f"aiki_journal is {parsed.render_as_string()!r}: the journal runs on PostgreSQL, MariaDB/MySQL and SQLite"
@@ -148,7 +162,11 @@ def _make_engine(url: URL, clock: Callable[[], int]) -> Engine:
     options: dict[str, Any] = {"pool_size": 2, "max_overflow": 64, "pool_timeout": 30}
     if backend == "sqlite":
         _check_folder(url)
-        options["connect_args"] = {"timeout": SQLITE_BUSY, "check_same_thread": False, "cached_statements": 256}
+        options["connect_args"] = {
+            "timeout": SQLITE_BUSY,
+            "check_same_thread": False,
+            "cached_statements": 256,
+        }
     elif backend == "postgresql":
         options["connect_args"] = {"connect_timeout": 10, "application_name": "aiki_celery"} | dict(url.query)
     else:
@@ -159,7 +177,9 @@ def _make_engine(url: URL, clock: Callable[[], int]) -> Engine:
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         extra = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}.get(backend)
         remedy = f'pip install "aiki-celery[{extra}]"' if extra else "install its driver"
-        raise SettingInvalid(f"aiki_journal is {url.render_as_string()!r}: {error}. Remedy: {remedy}") from error
+        raise SettingInvalid(
+            f"aiki_journal is {url.render_as_string()!r}: {error}. Remedy: {remedy}"
+        ) from error
     if backend == "sqlite":
         _prepare_sqlite(engine, clock)
     elif backend in ("mysql", "mariadb"):
@@ -170,7 +190,9 @@ def _make_engine(url: URL, clock: Callable[[], int]) -> Engine:
 def _check_folder(url: URL) -> None:
     folder = Path(str(url.database)).parent
     if not str(url.database).startswith("file:") and not folder.is_dir():
-        raise SettingInvalid(f"aiki_journal is {url.render_as_string()!r}: there is no folder {str(folder.absolute())!r}")
+        raise SettingInvalid(
+            f"aiki_journal is {url.render_as_string()!r}: there is no folder {str(folder.absolute())!r}"
+        )
 
 
 def _prepare_sqlite(engine: Engine, clock: Callable[[], int]) -> None:
@@ -203,8 +225,3 @@ def _prepare_mysql(engine: Engine) -> None:
 
 def _first_line(error: BaseException) -> str:
     return str(getattr(error, "orig", error)).strip().split("\n")[0]
-
-
-def explain(error: DBAPIError) -> JournalError:
-    """Turn a database error that no second try mends into one of ours."""
-    return JournalError(f"The journal refused a statement: {_first_line(error)}")

@@ -1,4 +1,4 @@
-"""Queued runs that nobody has taken: which were never published, how many should be in the broker, which to send again."""
+"""Queued runs that nobody has taken: how many should be in the broker, and which to send again."""
 
 from __future__ import annotations
 
@@ -41,14 +41,18 @@ class Deliveries:
         runs = self._runs
         with self._connections.autocommit() as connection:
             rows = connection.execute(
-                select(runs.c.published_at.is_(None)).where(self._queued, runs.c.due_at <= db_now()).limit(1000)
+                select(runs.c.published_at.is_(None))
+                .where(self._queued, runs.c.due_at <= db_now())
+                .limit(1000)
             ).all()
         return any(row[0] for row in rows), any(not row[0] for row in rows)
 
     def overdue_queues(self) -> list[str | None]:
         """Give the queues that have overdue published runs."""
         runs = self._runs
-        query = select(runs.c.queue).where(self._queued, runs.c.due_at <= db_now(), runs.c.published_at.is_not(None))
+        query = select(runs.c.queue).where(
+            self._queued, runs.c.due_at <= db_now(), runs.c.published_at.is_not(None)
+        )
         with self._connections.autocommit() as connection:
             return list(connection.execute(query.distinct()).scalars())
 
@@ -61,7 +65,7 @@ class Deliveries:
                 .where(self._queued, runs.c.published_at.is_not(None))
                 .group_by(runs.c.queue)
             )
-            return {queue: count for queue, count in counted}
+            return dict(counted.tuples().all())
 
     def take_unpublished(self, definitions: Collection[str], limit: int) -> list[Envelope]:
         """Mark queued runs that were never published as published now, and give their envelopes."""
@@ -92,13 +96,19 @@ class Deliveries:
         runs = self._runs
         find = (
             select(*(runs.c[name] for name in ENVELOPE_COLUMNS))
-            .where(self._queued, runs.c.due_at <= db_now(), runs.c.definition.in_(list(definitions)), *conditions)
+            .where(
+                self._queued, runs.c.due_at <= db_now(), runs.c.definition.in_(list(definitions)), *conditions
+            )
             .order_by(runs.c.due_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
         gap = self._gap_after(runs.c.deliveries)
-        values: dict[str, Any] = {"published_at": db_now(), "deliveries": runs.c.deliveries + 1, "due_at": db_now() + gap}
+        values: dict[str, Any] = {
+            "published_at": db_now(),
+            "deliveries": runs.c.deliveries + 1,
+            "due_at": db_now() + gap,
+        }
         if why is not None:
             values["history"] = appended(runs.c.history, RunStatus.QUEUED, literal(why))
 
@@ -136,7 +146,9 @@ class Deliveries:
                 status=RunStatus.STALLED.value,
                 reason="undelivered",
                 due_at=None,
-                history=appended(runs.c.history, RunStatus.STALLED, literal("undelivered: no worker took it")),
+                history=appended(
+                    runs.c.history, RunStatus.STALLED, literal("undelivered: no worker took it")
+                ),
             )
         )
         with self._connections.autocommit() as connection:

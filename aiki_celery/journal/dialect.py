@@ -16,7 +16,7 @@ _MYSQL_TRANSIENT = frozenset({1205, 1213, 1020, 1053, 1040, 1203, 2002, 2003, 20
 _POSTGRES_TRANSIENT = ("08", "40", "57P", "53", "55P03", "25006")
 
 
-class db_now(FunctionElement[int]):  # noqa: N801 - a SQL function
+class db_now(FunctionElement[int]):
     """The database's clock as whole microseconds since 1970."""
 
     type = BigInteger()
@@ -81,4 +81,6 @@ def is_transient(error: BaseException) -> bool:
 
 
 def _is_sqlite_misuse(message: str) -> bool:
-    return any(text in message for text in ("no such", "syntax error", "readonly", "unable to open", "disk is full"))
+    return any(
+        text in message for text in ("no such", "syntax error", "readonly", "unable to open", "disk is full")
+    )

@@ -1,7 +1,7 @@
 """A run's history: one line for each state it entered, appended by the very statement that moves the run.
 
-A line is ``status TAB instant TAB reason NEWLINE``. Keeping it in the run's own row costs no second statement and makes a
-move without its line impossible.
+A line is ``status TAB instant TAB reason NEWLINE``. Keeping it in the run's own row costs no second statement and
+makes a move without its line impossible.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ MAX_REASON = 500
 def first_line(status: RunStatus, reason: str | ColumnElement[str]) -> ColumnElement[str]:
     """Give the SQL of one line."""
     why = literal(clean(reason), String) if isinstance(reason, str) else reason
-    return literal(f"{status.value}\t", String) + cast(db_now(), String(20)) + literal("\t", String) + why + literal(
-        "\n", String
+    return (
+        literal(f"{status.value}\t", String)
+        + cast(db_now(), String(20))
+        + literal("\t", String)
+        + why
+        + literal("\n", String)
     )
 
 

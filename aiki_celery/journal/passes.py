@@ -22,7 +22,19 @@ from aiki_celery.model.records import Claim, StepRecord
 from aiki_celery.model.status import RunStatus
 
 _COLUMNS = (
-    *("seq", "kind", "name", "address", "status", "attempt", "epoch", "started_at", "finished_at", "due_at", "input"),
+    *(
+        "seq",
+        "kind",
+        "name",
+        "address",
+        "status",
+        "attempt",
+        "epoch",
+        "started_at",
+        "finished_at",
+        "due_at",
+        "input",
+    ),
     "value",
 )
 
@@ -118,7 +130,10 @@ class PassStatements:
             dialect,
         )
         self.clear_page = Statement(
-            update(runs).where(*held).values(history=first_line(RunStatus.RUNNING, literal("history continued"))), dialect
+            update(runs)
+            .where(*held)
+            .values(history=first_line(RunStatus.RUNNING, literal("history continued"))),
+            dialect,
         )
 
 
@@ -213,10 +228,7 @@ class JournalPass:
         """Give the connection back."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            try:
-                connection.close()
-            except DBAPIError:
-                pass  # it was lost; the pool makes another
+            self._s.connections.give_back(connection)
 
     def _settle(
         self, statement: Statement, status: RunStatus, parameters: dict[str, Any], steps: Sequence[StepRecord]
@@ -259,7 +271,7 @@ class JournalPass:
     def _held(self) -> Connection:
         if self._connection is None or self._connection.closed or self._connection.invalidated:
             self.close()
-            self._connection = self._s.connections.connect_autocommit()
+            self._connection = self._s.connections.take()
         return self._connection
 
     def _is_ours(self, connection: Connection, step: StepRecord) -> bool:

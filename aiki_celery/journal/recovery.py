@@ -21,8 +21,9 @@ from aiki_celery.model.status import RunStatus
 class Recovery:
     """Frees the runs of dead workers and dead processes.
 
-    A crash costs no attempt. It is counted apart: ``recoveries`` is the number of crashes in a row without a new record,
-    and at ``max_recoveries`` the run is stalled, so that a run which kills its worker cannot do so for ever.
+    A crash costs no attempt. It is counted apart: ``recoveries`` is the number of crashes in a row without a new
+    record, and at ``max_recoveries`` the run is stalled, so that a run which kills its worker cannot do so for
+    ever.
 
     Args:
         connections: The database.
@@ -46,7 +47,9 @@ class Recovery:
             What the messages of the freed runs are made from, and the runs that were stalled instead.
         """
         runs, workers = self._runs, self._workers
-        alive = exists().where(workers.c.id == runs.c.owner, workers.c.beat_at > db_now() - int(ttl * MICROSECOND))
+        alive = exists().where(
+            workers.c.id == runs.c.owner, workers.c.beat_at > db_now() - int(ttl * MICROSECOND)
+        )
         return self._free([~alive], "its worker is gone", limit)
 
     def free_process(self, worker_id: str, pid: int) -> tuple[list[Envelope], list[Envelope]]:
@@ -76,7 +79,13 @@ class Recovery:
         """Fail a run whose process was ended by a hard time limit; tell whether it was still at it."""
         runs = self._runs
         message = f"the hard time limit of {limit:g} s ended it"
-        error = {"type": "TimeLimitExceeded", "message": message, "traceback": "", "attempts": 1, "args": [limit]}
+        error = {
+            "type": "TimeLimitExceeded",
+            "message": message,
+            "traceback": "",
+            "attempts": 1,
+            "args": [limit],
+        }
         statement = (
             update(runs)
             .where(
@@ -104,11 +113,13 @@ class Recovery:
 
         return self._connections.retrying(work)
 
-    def _free(
-        self, conditions: Sequence[Any], why: str, limit: int
-    ) -> tuple[list[Envelope], list[Envelope]]:
+    def _free(self, conditions: Sequence[Any], why: str, limit: int) -> tuple[list[Envelope], list[Envelope]]:
         runs, steps = self._runs, self._steps
-        reached = select(func.coalesce(func.max(steps.c.seq), 0)).where(steps.c.run_id == runs.c.id).scalar_subquery()
+        reached = (
+            select(func.coalesce(func.max(steps.c.seq), 0))
+            .where(steps.c.run_id == runs.c.id)
+            .scalar_subquery()
+        )
         columns = [runs.c[name] for name in ENVELOPE_COLUMNS]
         find = (
             select(*columns, runs.c.status, runs.c.recoveries, runs.c.progress, reached.label("reached"))
@@ -151,7 +162,9 @@ class Recovery:
             values |= {"due_at": db_now() + self._gap, "deliveries": 1}
             values["history"] = appended(runs.c.history, RunStatus.QUEUED, literal(clean(note)))
         connection.execute(
-            update(runs).where(and_(runs.c.id == run.run_id, runs.c.status == RunStatus.RUNNING.value)).values(**values)
+            update(runs)
+            .where(and_(runs.c.id == run.run_id, runs.c.status == RunStatus.RUNNING.value))
+            .values(**values)
         )
 
     def _free_settlement(self, connection: Connection, run: Envelope) -> None:

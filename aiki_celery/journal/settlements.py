@@ -25,7 +25,9 @@ class Settlements:
         self._runs = schema.runs
         self._confirm = (
             update(self._runs)
-            .where(self._runs.c.id.in_(bindparam("ids", expanding=True)), self._runs.c.settlement == "pending")
+            .where(
+                self._runs.c.id.in_(bindparam("ids", expanding=True)), self._runs.c.settlement == "pending"
+            )
             .values(settlement=null(), owner=null(), owner_pid=null(), claim_token=null())
         )
 

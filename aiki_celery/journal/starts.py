@@ -19,7 +19,18 @@ from aiki_celery.model.records import NewRun, Owner
 from aiki_celery.model.status import RunStatus
 
 _COMMON = (
-    *("id", "workflow", "version", "definition", "reference_id", "origin", "queue", "priority", "request", "tags"),
+    *(
+        "id",
+        "workflow",
+        "version",
+        "definition",
+        "reference_id",
+        "origin",
+        "queue",
+        "priority",
+        "request",
+        "tags",
+    ),
     *("encoding", "input_hash", "input"),
 )
 
@@ -61,7 +72,9 @@ class Starts:
         self._delayed = Statement(
             insert(runs).values(**scheduled, due_at=db_now() + bindparam("gap", type_=number)), dialect
         )
-        self._scheduled = Statement(insert(runs).values(**scheduled, due_at=bindparam("due_at", type_=number)), dialect)
+        self._scheduled = Statement(
+            insert(runs).values(**scheduled, due_at=bindparam("due_at", type_=number)), dialect
+        )
         claimed = common | {"epoch": 1}
         self._claimed = Statement(
             insert(runs).values(
@@ -83,7 +96,9 @@ class Starts:
             ),
             dialect,
         )
-        self._by_id = Statement(select(runs.c.id, runs.c.claim_token).where(runs.c.id == bindparam("id")), dialect)
+        self._by_id = Statement(
+            select(runs.c.id, runs.c.claim_token).where(runs.c.id == bindparam("id")), dialect
+        )
         self._now = Statement(select(db_now()), dialect)
 
     def insert(self, run: NewRun, *, return_existing: bool = False) -> str:
@@ -129,7 +144,7 @@ class Starts:
             self._queued.run(connection, **row, gap=self._redelivery_after)
 
     def insert_many(self, runs: Sequence[NewRun]) -> None:
-        """Write many runs that have no reference id, in one transaction; all of them wait the same time or none does."""
+        """Write many runs without reference ids in one transaction; all of them wait the same time or none does."""
         rows = [_row(run) for run in runs]
         first = runs[0]
         if first.due_at is not None:

@@ -10,8 +10,10 @@ from sqlalchemy.sql import ClauseElement
 
 
 class Statement:
-    """A compiled statement. Executing it skips SQLAlchemy's building, caching and compiling, which cost more than some
-    databases take for the statement itself.
+    """A compiled statement.
+
+    Executing it skips SQLAlchemy's building, caching and compiling, which cost more than some databases take for the
+    statement itself.
 
     Args:
         clause: The statement; its variable parts are ``bindparam``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from sqlalchemy import bindparam, func, literal, select, update
 
@@ -39,8 +40,8 @@ class Timers:
     def seconds_to_next(self) -> float | None:
         """Give the seconds until the next run is due, zero or less when one is, or None when none waits for a time."""
         with self._connections.autocommit() as connection:
-            due_at, now = self._next.run(connection).one()
-        return None if due_at is None else (int(due_at) - int(now)) / MICROSECOND
+            found: tuple[Any, ...] = tuple(self._next.run(connection).one())
+        return None if found[0] is None else (int(found[0]) - int(found[1])) / MICROSECOND
 
     def queue_due(self, definitions: Collection[str], limit: int) -> list[Envelope]:
         """Queue due runs of these definitions, earliest first, and give what their messages are made from.

@@ -17,7 +17,18 @@ from aiki_celery.model.records import RunView, StepRecord, Transition
 from aiki_celery.model.status import RunStatus, StepKind, StepStatus
 
 _VIEW = (
-    *("id", "workflow", "version", "reference_id", "status", "reason", "epoch", "attempt", "recoveries", "owner"),
+    *(
+        "id",
+        "workflow",
+        "version",
+        "reference_id",
+        "status",
+        "reason",
+        "epoch",
+        "attempt",
+        "recoveries",
+        "owner",
+    ),
     *("queue", "input", "output", "error", "settlement", "due_at", "created_at", "claimed_at", "finished_at"),
 )
 
@@ -36,7 +47,9 @@ class Views:
         dialect = connections.engine.dialect
         chosen = [self._runs.c[name] for name in _VIEW]
         self._get = Statement(select(*chosen).where(self._runs.c.id == bindparam("run")), dialect)
-        self._status = Statement(select(self._runs.c.status).where(self._runs.c.id == bindparam("run")), dialect)
+        self._status = Statement(
+            select(self._runs.c.status).where(self._runs.c.id == bindparam("run")), dialect
+        )
 
     def get(self, run_id: str) -> RunView:
         """Give a run.
@@ -64,7 +77,7 @@ class Views:
         found = self._connections.retrying(work)
         return None if found is None else RunStatus(found)
 
-    def list(
+    def find(
         self,
         *,
         statuses: Collection[RunStatus] = (),
@@ -81,7 +94,11 @@ class Views:
             limit: Most runs to give.
         """
         runs = self._runs
-        query = select(*(runs.c[name] for name in _VIEW)).order_by(runs.c.created_at.desc(), runs.c.id).limit(limit)
+        query = (
+            select(*(runs.c[name] for name in _VIEW))
+            .order_by(runs.c.created_at.desc(), runs.c.id)
+            .limit(limit)
+        )
         if statuses:
             query = query.where(runs.c.status.in_([status.value for status in statuses]))
         if workflow is not None:
@@ -95,10 +112,23 @@ class Views:
         """Give a run's records in order, inputs included."""
         steps = self._steps
         names = (
-            *("seq", "kind", "name", "address", "status", "attempt", "epoch", "started_at", "finished_at", "input"),
+            *(
+                "seq",
+                "kind",
+                "name",
+                "address",
+                "status",
+                "attempt",
+                "epoch",
+                "started_at",
+                "finished_at",
+                "input",
+            ),
             *("value", "due_at"),
         )
-        query = select(*(steps.c[name] for name in names)).where(steps.c.run_id == run_id).order_by(steps.c.seq)
+        query = (
+            select(*(steps.c[name] for name in names)).where(steps.c.run_id == run_id).order_by(steps.c.seq)
+        )
         with self._connections.autocommit() as connection:
             return [_record(row) for row in connection.execute(query)]
 

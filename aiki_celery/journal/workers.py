@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, delete, insert, select, update
@@ -52,7 +53,8 @@ class Workers:
             with self._connections.autocommit() as connection:
                 if self._beat.run(connection, worker=worker_id).rowcount == 1:
                     return
-                try:
+                # The row is there when an earlier try was committed and its answer lost.
+                with contextlib.suppress(IntegrityError):
                     connection.execute(
                         insert(self._workers).values(
                             id=worker_id,
@@ -63,8 +65,6 @@ class Workers:
                             info=info,
                         )
                     )
-                except IntegrityError:
-                    pass  # an earlier try was committed and its answer lost
 
         self._connections.retrying(work, patience=BEAT_PATIENCE)
 
@@ -86,7 +86,9 @@ class Workers:
         columns = (workers.c.id, workers.c.hostname, workers.c.pid, workers.c.started_at, workers.c.info)
         with self._connections.autocommit() as connection:
             rows = connection.execute(
-                select(*columns, (db_now() - workers.c.beat_at).label("silent")).order_by(workers.c.started_at)
+                select(*columns, (db_now() - workers.c.beat_at).label("silent")).order_by(
+                    workers.c.started_at
+                )
             )
             return [
                 WorkerView(row.id, row.hostname, row.pid, row.started_at, row.silent / MICROSECOND, row.info)

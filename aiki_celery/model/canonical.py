@@ -1,9 +1,10 @@
 """The canonical encoding of inputs, and the hash made of it.
 
-Two inputs share a hash exactly if they are equal values of the same types: a date differs from another date, a set from a
-map, NaN from null, ``1`` from ``1.0`` from ``"1"`` from ``True``. Each value is written as a type tag, its length and its
-content, so no two sequences of values can run into one another. Maps and sets are sorted by their encoded form. Fields
-of models and dataclasses equal to their default are left out, so adding a field with a default changes no hash.
+Two inputs share a hash exactly if they are equal values of the same types: a date differs from another date, a set
+from a map, NaN from null, ``1`` from ``1.0`` from ``"1"`` from ``True``. Each value is written as a type tag, its
+length and its content, so no two sequences of values can run into one another. Maps and sets are sorted by their
+encoded form. Fields of models and dataclasses equal to their default are left out, so adding a field with a default
+changes no hash.
 
 The encoding has a version, stored with each run; golden vectors in the tests keep it from changing by accident.
 """
@@ -54,7 +55,9 @@ def encode(value: Any) -> bytes:
 
 def encode_map(items: Iterable[tuple[Any, Any]], tag: bytes = b"m") -> bytes:
     """Write key-value pairs, sorted by the encoded key."""
-    return _frame(tag, b"".join(k + v for k, v in sorted((encode(key), encode(value)) for key, value in items)))
+    return _frame(
+        tag, b"".join(k + v for k, v in sorted((encode(key), encode(value)) for key, value in items))
+    )
 
 
 def _frame(tag: bytes, content: bytes) -> bytes:
@@ -154,7 +157,9 @@ def _dataclass_fields(value: Any) -> Iterable[tuple[str, Any]]:
         if field.default is not dataclasses.MISSING:
             if is_default(content, field.default):
                 continue
-        elif field.default_factory is not dataclasses.MISSING and is_default(content, field.default_factory()):
+        elif field.default_factory is not dataclasses.MISSING and is_default(
+            content, field.default_factory()
+        ):
             continue
         yield field.name, content
 

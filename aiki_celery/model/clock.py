@@ -57,7 +57,9 @@ def from_datetime(moment: datetime) -> int:
         ValueError: ``moment`` has no time zone.
     """
     if moment.tzinfo is None:
-        raise ValueError(f"{moment!r} has no time zone; use an aware datetime such as datetime.now(timezone.utc)")
+        raise ValueError(
+            f"{moment!r} has no time zone; use an aware datetime such as datetime.now(timezone.utc)"
+        )
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 

@@ -80,8 +80,6 @@ def install_aiki(journal: str) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # These count the channels of the whole Redis: they come before the tests that leave some open.
-    items.sort(key=lambda item: "test_redis_backend" not in item.nodeid)
     deselected = [item for number, item in enumerate(items) if number % SHARES != SHARE]
     config.hook.pytest_deselected(items=deselected)
     items[:] = items[SHARE::SHARES]

@@ -9,162 +9,42 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.metadata
-import json
-import os
-import subprocess
 import sys
-import tarfile
 import time
-import venv
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.compat.suite_part import Part, Rows, parts_of
+from tests.compat.suite_source import make_environment, unpack_suite
 from tests.harness.rabbitmq import RabbitMQServer
-from tests.harness.redis_server import RedisServer
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-BUILD = ROOT / "build" / "celery-suite"
-CELERY = importlib.metadata.version("celery")
 PASSED = {"passed", "xpassed"}
-# One test of theirs takes two minutes when all is well.
-TEST_TIMEOUT = 300
 
 Outcomes = dict[str, str]
 
 
-def unpack_suite() -> Path:
-    """Folder with ``t/`` and its pytest settings, from the source distribution of the installed Celery.
-
-    Celery's own code stays out: the suite is to import the installed one.
-    """
-    folder = BUILD / f"celery-{CELERY}"
-    if folder.exists():
-        return folder
-    download = [*pip(sys.executable), "download", "--no-deps", "--no-binary", ":all:", "--dest", str(BUILD)]
-    subprocess.run([*download, f"celery=={CELERY}"], check=True)
-    (archive,) = BUILD.glob(f"celery-{CELERY}.tar.*")
-    with tarfile.open(archive) as tar:
-        wanted = (f"celery-{CELERY}/t/", f"celery-{CELERY}/pyproject.toml")
-        members = [member for member in tar.getmembers() if member.name.startswith(wanted)]
-        tar.extractall(BUILD, members, filter="data")
-    return folder
-
-
-def make_environment() -> Path:
-    """Virtual environment with this package and what the suite needs; made once."""
-    home = BUILD / f"venv-{CELERY}"
-    installed = home / ".installed"
-    if not installed.exists():
-        venv.create(home, with_pip=True, clear=True)
-        install = [*pip(home / "bin" / "python"), "install", "--quiet"]
-        wanted = [f"celery=={CELERY}", "-r", str(HERE / "requirements.txt"), "--editable", str(ROOT)]
-        subprocess.run([*install, *wanted], check=True)
-        installed.touch()
-    return home
-
-
-def pip(python: str | Path) -> list[str]:
-    return [str(python), "-m", "pip", "--disable-pip-version-check"]
-
-
-class Share:
-    """Every n-th test of one run of the suite, with a Redis, a journal and a session worker of its own.
-
-    Args:
-        name: Names its log, report and journal.
-        home: The virtual environment to run in.
-        suite: The unpacked suite.
-        share: Which tests, as ``"0/3"``.
-        with_aiki: Whether Aiki is installed on the suite's apps.
-        broker: URL of the broker; None for the Redis that holds the results too.
-    """
-
-    def __init__(
-        self, name: str, home: Path, suite: Path, share: str, *, with_aiki: bool, broker: str | None
-    ) -> None:
-        self.home = home
-        self.suite = suite
-        self.share = share
-        self.broker = broker
-        self.server = RedisServer("--appendonly", "no")
-        self.report = BUILD / f"{name}.jsonl"
-        self.log = BUILD / f"{name}.log"
-        self.journal = BUILD / f"{name}.sqlite3" if with_aiki else None
-        for left_over in BUILD.glob(f"{name}.*"):
-            left_over.unlink()
-
-    def start(self, arguments: list[str]) -> None:
-        self.server.start()
-        self.report.touch()
-        command = [
-            *(str(self.home / "bin" / "python"), "-m", "pytest", "t/integration"),
-            *("-p", "celery_suite_plugin", "-p", "no:cacheprovider", "--timeout", str(TEST_TIMEOUT)),
-            *arguments,
-        ]
-        with self.log.open("wb") as log:
-            self.child = subprocess.Popen(
-                command, cwd=self.suite, env=self.environment(), stdout=log, stderr=subprocess.STDOUT
-            )
-
-    def environment(self) -> dict[str, str]:
-        found = {
-            **os.environ,
-            "PATH": f"{self.home / 'bin'}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(HERE),
-            "TEST_BROKER": self.broker or self.server.url,
-            "TEST_BACKEND": self.server.url,
-            "C_FORCE_ROOT": "1",
-            # As Celery's own tox.ini has it: some tests read the log.
-            "WORKER_LOGLEVEL": "INFO",
-            "REDIS_HOST": "127.0.0.1",
-            "REDIS_PORT": str(self.server.port),
-            "CELERY_SUITE_REPORT": str(self.report),
-            "CELERY_SUITE_SHARE": self.share,
-        }
-        if self.journal:
-            found["CELERY_SUITE_JOURNAL"] = f"sqlite:///{self.journal}"
-            found["APP"] = "celery_suite_app"
-        return found
-
-    def wait(self, deadline: float) -> Outcomes:
-        """What became of each test; those that were not reached by the deadline are missing."""
-        try:
-            self.child.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            # Its pool processes die with it.
-            self.child.kill()
-            self.child.wait()
-        finally:
-            self.server.remove()
-        return {row["test"]: row["outcome"] for row in map(json.loads, self.report.open())}
-
-
-def run_suite(name: str, options: argparse.Namespace, home: Path, suite: Path) -> Outcomes:
-    """Run the whole suite once, in as many shares as there are jobs, and say how it went."""
+def run_suite(side: str, options: argparse.Namespace, home: Path, suite: Path) -> Outcomes:
+    """Run the whole suite once, several parts side by side, and say how it went."""
     started = time.monotonic()
-    with brokers(options.broker) as new_broker:
-        shares = []
-        for number in range(options.jobs):
-            share = f"{number}/{options.jobs}"
-            part = Share(
-                f"{name}-{number}", home, suite, share, with_aiki=name.startswith("aiki"), broker=new_broker()
-            )
-            part.start(options.arguments)
-            shares.append(part)
-        outcomes: Outcomes = {}
-        for part in shares:
-            outcomes |= part.wait(started + options.limit)
+    with brokers(options.broker) as new_broker, ThreadPoolExecutor(options.jobs) as pool:
+
+        def run(part: Part) -> Rows:
+            return part.run(side, home, suite, new_broker(), options.arguments)
+
+        rows = [row for rows in pool.map(run, parts_of(suite)) for row in rows]
+    outcomes = {row["test"]: row["outcome"] for row in rows}
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(Counter(outcomes.values()).items()))
-    print(f"{name}: {len(outcomes)} tests in {time.monotonic() - started:.0f} s: {counts}", flush=True)
+    again = sum(1 for row in rows if row["reruns"])
+    took = time.monotonic() - started
+    print(f"{side}: {len(outcomes)} tests in {took:.0f} s: {counts}; {again} were tried again", flush=True)
     return outcomes
 
 
 @contextlib.contextmanager
 def brokers(kind: str) -> Iterator[Callable[[], str | None]]:
-    """Gives the URL of a broker that nobody has used; None is the Redis that every share has anyway."""
+    """Gives the URL of a broker that nobody has used; None is the Redis that every part has anyway."""
     if kind == "redis":
         yield lambda: None
         return
@@ -204,21 +84,15 @@ def main() -> int:
     parser.add_argument("--only", choices=("plain", "aiki"), help="run one side")
     parser.add_argument("--repeat", type=int, default=1, help="run each side so many times")
     parser.add_argument("--broker", choices=("redis", "rabbitmq"), default="redis")
-    parser.add_argument(
-        "--jobs", type=int, default=3, help="pytest processes side by side; the suite mostly waits"
-    )
-    parser.add_argument("--limit", type=float, default=1800, help="seconds after which a run is cut short")
-    parser.add_argument(
-        "arguments", nargs=argparse.REMAINDER, help="after --: passed to pytest, such as -k EXPR"
-    )
+    parser.add_argument("--jobs", type=int, default=4, help="pytest processes side by side; they mostly wait")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="after --: for pytest, such as -k EXPR")
     options = parser.parse_args()
     options.arguments = [argument for argument in options.arguments if argument != "--"]
-    BUILD.mkdir(parents=True, exist_ok=True)
     suite, home = unpack_suite(), make_environment()
     runs: dict[str, list[Outcomes]] = {"plain": [], "aiki": []}
     for number in range(1, options.repeat + 1):
-        for name in ("plain", "aiki") if options.only is None else (options.only,):
-            runs[name].append(run_suite(f"{name}{number}", options, home, suite))
+        for side in ("plain", "aiki") if options.only is None else (options.only,):
+            runs[side].append(run_suite(f"{side}{number}", options, home, suite))
     if options.only:
         return 0
     return 0 if compare(runs["plain"], runs["aiki"]) else 1

@@ -23,8 +23,8 @@ logger = logging.getLogger("aiki_celery.worker")
 class WorkerStep(bootsteps.StartStopStep):
     """Starts once, after the pool, and survives reconnects to the broker.
 
-    Its own ``stop`` only lets go of runs: the heartbeat has to go on while the pool finishes what it is at. It ends with
-    the worker.
+    Its own ``stop`` only lets go of runs: the heartbeat has to go on while the pool finishes what it is at. It ends
+    with the worker.
     """
 
     requires = ("celery.worker.components:Pool",)

@@ -46,7 +46,9 @@ class Redelivery:
         unpublished, overdue = context.journal.deliveries.has_overdue()
         sent = 0
         if unpublished:
-            runs = context.journal.deliveries.take_unpublished(context.definitions(), context.settings.batch_size)
+            runs = context.journal.deliveries.take_unpublished(
+                context.definitions(), context.settings.batch_size
+            )
             if runs:
                 context.publish(runs)
             sent += len(runs)
@@ -81,7 +83,9 @@ class Redelivery:
         limit = min(missing, context.settings.batch_size)
         runs = context.journal.deliveries.take_overdue(context.definitions(), queue, limit)
         if runs:
-            logger.warning("Publishing %d run(s) of queue %s again whose message is missing.", len(runs), queue)
+            logger.warning(
+                "Publishing %d run(s) of queue %s again whose message is missing.", len(runs), queue
+            )
             context.publish(runs)
         return len(runs)
 

@@ -1,5 +1,7 @@
 """The journal: runs, steps, history pages, workers."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import context, op
 
@@ -109,6 +111,10 @@ def downgrade() -> None:
         op.drop_table(f"{schema.prefix}{table}", schema=schema.schema)
 
 
-def _index(table: str, name: str, columns: list[str], namespace: str | None, where: str | None = None) -> None:
-    options = {} if where is None else {"postgresql_where": sa.text(where), "sqlite_where": sa.text(where)}
+def _index(
+    table: str, name: str, columns: list[str], namespace: str | None, where: str | None = None
+) -> None:
+    options: dict[str, Any] = (
+        {} if where is None else {"postgresql_where": sa.text(where), "sqlite_where": sa.text(where)}
+    )
     op.create_index(f"{table}_{name}", table, columns, schema=namespace, **options)

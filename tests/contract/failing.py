@@ -1,0 +1,54 @@
+"""Losing the answer of a write: the database has committed it, and the caller is told that the connection is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
+from aiki_celery.journal.journal import Journal
+
+WRITES = ("INSERT", "UPDATE", "DELETE")
+
+
+@dataclass
+class Lost:
+    """How many answers were lost: a test in which none was proves nothing."""
+
+    answers: int = 0
+
+
+@contextmanager
+def lost_answer(journal: Journal) -> Iterator[Lost]:
+    """Loses the answer of the first write that is committed inside, and of no other."""
+    lost, engine = Lost(), journal.connections.engine
+    commit = engine.dialect.do_commit
+
+    def lose() -> None:
+        if not lost.answers:
+            lost.answers += 1
+            raise OperationalError(
+                "COMMIT", {}, Exception("the connection is gone"), connection_invalidated=True
+            )
+
+    def after_execute(connection: Any, _: Any, statement: str, *__: Any) -> None:
+        autocommit = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+        if autocommit and statement.startswith(WRITES):
+            lose()
+
+    def commit_and_lose(connection: Any) -> None:
+        commit(connection)
+        lose()
+
+    event.listen(engine, "after_cursor_execute", after_execute)
+    engine.dialect.do_commit = commit_and_lose  # type: ignore[method-assign]
+    try:
+        yield lost
+    finally:
+        event.remove(engine, "after_cursor_execute", after_execute)
+        engine.dialect.do_commit = commit  # type: ignore[method-assign]
+    assert lost.answers == 1, "no answer was lost: the test shows nothing"

@@ -1,0 +1,181 @@
+"""Lives of a run: forked processes that enqueue it, sweep, claim and run it, and die where they are told to."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from celery import Celery
+
+from aiki_celery import Aiki, RunStatus, Workflow
+from aiki_celery.engine.ports import Forever
+from aiki_celery.engine.starting import Starter
+from aiki_celery.engine.sweeps.recovery import free_process
+from aiki_celery.engine.sweeps.redelivery import Redelivery
+from aiki_celery.engine.sweeps.timers import sweep_timers
+from aiki_celery.model.events import RunEvent, StepCommitting
+from aiki_celery.model.records import Envelope
+from tests.crash.scenarios import INLINE_WAIT
+from tests.harness.eventually import eventually
+from tests.harness.invariants import read_runs
+
+#: Exit code of a process that died where it was told to.
+CRASHED = 77
+
+
+@dataclass(frozen=True)
+class Crash:
+    """Where a life ends: at the so-manieth event of a kind."""
+
+    event: type[RunEvent]
+    occurrence: int
+
+    def __str__(self) -> str:
+        return f"{self.event.__name__} {self.occurrence}"
+
+
+@dataclass(frozen=True)
+class Life:
+    """How a process lived: which it was, whether it crashed, how many events of each kind it met."""
+
+    pid: int
+    crashed: bool
+    events: Counter[str]
+
+
+class Inbox:
+    """A broker that dies with its process: the messages sent in this life."""
+
+    def __init__(self) -> None:
+        self._envelopes: list[Envelope] = []
+
+    def publish(self, envelopes: Sequence[Envelope]) -> list[str]:
+        """Takes every message."""
+        self._envelopes += envelopes
+        return []
+
+    def depth(self, queue: str | None) -> int:
+        """How many messages wait."""
+        return len(self._envelopes)
+
+    def take(self) -> list[Envelope]:
+        """Hands them out."""
+        taken, self._envelopes = self._envelopes, []
+        return taken
+
+
+class Ground:
+    """A journal on which runs live and die, without any broker.
+
+    Args:
+        url: SQLAlchemy URL of an empty database.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.app = Celery("crash", broker="memory://", set_as_current=False)
+        self.aiki = Aiki(
+            self.app,
+            journal=url,
+            inline_wait=INLINE_WAIT,
+            redelivery_after=0.02,
+            poll_interval=0.01,
+        )
+        self.aiki.upgrade_journal()
+        self.inbox = Inbox()
+        binding = self.binding = self.aiki.binding
+        binding.dispatcher = self.inbox
+        binding.starter = Starter(binding.journal, self.inbox, binding.settings, binding.hooks)
+        self.worker_id = binding.process.become_worker("crash-points")
+        self.aiki.close()
+
+    def close(self) -> None:
+        """Ends it."""
+        self.binding.process.leave_worker()
+        self.aiki.close()
+        self.app.close()
+
+    def live(
+        self,
+        workflow: Workflow[..., object],
+        reference: str,
+        crash: Crash | None = None,
+        *,
+        after: Life | None = None,
+        superseded: bool = False,
+    ) -> Life:
+        """Lives once, in a process of its own.
+
+        Args:
+            workflow: What to start, unless an earlier life did, and to bring to its end.
+            reference: The run's reference id.
+            crash: Where to die; nowhere if None.
+            after: The life before, whose process has died.
+            superseded: Whether the run is taken away while its first step is under way, as from a zombie.
+        """
+        with tempfile.NamedTemporaryFile() as report:
+            pid = os.fork()
+            if pid == 0:
+                self._live_and_exit(workflow, reference, crash, after, superseded, Path(report.name))
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            assert code in (0, CRASHED), f"{workflow.name} {reference}: a life ended with {code} ({crash})"
+            return Life(pid, code == CRASHED, Counter(json.load(report)))
+
+    def _live_and_exit(
+        self,
+        workflow: Workflow[..., object],
+        reference: str,
+        crash: Crash | None,
+        after: Life | None,
+        superseded: bool,
+        report: Path,
+    ) -> None:
+        met: Counter[str] = Counter()
+
+        def count(event: RunEvent) -> None:
+            kind = type(event)
+            met[kind.__name__] += 1
+            if superseded and kind is StepCommitting and met[kind.__name__] == 1:
+                self.binding.journal.recovery.free_process(self.worker_id, os.getpid())
+            if crash is not None and kind is crash.event and met[kind.__name__] == crash.occurrence:
+                report.write_text(json.dumps(met))
+                os._exit(CRASHED)
+
+        try:
+            self.aiki.on(RunEvent, count)
+            self._live(workflow, reference, after)
+            report.write_text(json.dumps(met))
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+
+    def _live(self, workflow: Workflow[..., object], reference: str, after: Life | None) -> None:
+        journal, context = self.binding.journal, self.binding.sweep_context()
+        redelivery = Redelivery(context)
+        if after is not None:
+            free_process(context, self.worker_id, after.pid)
+        found = read_runs(self.url, reference_id=reference)
+        if found:
+            run_id = found[0].id
+        else:
+            with self.aiki:
+                run_id = workflow.options(reference_id=reference).enqueue().id
+
+        def is_over() -> bool:
+            sweep_timers(context)
+            redelivery.sweep()
+            for envelope in self.inbox.take():
+                taken = self.binding.executor.claim(envelope.run_id, self.binding.process.owner())
+                if taken is not None:
+                    self.binding.executor.run(workflow, *taken, Forever(), told=True)
+            status = journal.views.get(run_id).status
+            return status.is_terminal or status is RunStatus.STALLED
+
+        eventually(is_over, 20, f"the end of {workflow.name}", interval=0.002)

@@ -1,0 +1,178 @@
+"""The workflows that are killed, and what may be different about their effects after a crash."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aiki_celery import OutcomeUnknown, Retry, TaskFailed, Workflow, WorkflowRun, current_step, task, workflow
+from tests.harness.effects import record_effect
+
+#: Longest retry delay that is slept in the process, in these tests.
+INLINE_WAIT = 0.03
+
+
+class Declined(Exception):
+    """A declared error."""
+
+
+def tell(name: str, **facts: Any) -> None:
+    """Records the effect of the step this is called in."""
+    step = current_step()
+    record_effect(name, key=step.idempotency_key, attempt=step.attempt, **facts)
+
+
+@task(name="crash-act")
+def act(what: str) -> str:
+    tell("act", what=what)
+    return f"{what} done"
+
+
+@task(name="crash-declined", raises=[Declined])
+def declined(order: str) -> str:
+    tell("declined", order=order)
+    raise Declined(order)
+
+
+@task(name="crash-broken", retry=Retry.fixed(2, 0.005))
+def broken(order: str) -> str:
+    tell("broken", order=order)
+    raise RuntimeError("never works")
+
+
+@task(name="crash-flaky-soon", retry=Retry.fixed(3, INLINE_WAIT / 3))
+def flaky_soon(order: str) -> int:
+    return _third_time(order)
+
+
+@task(name="crash-flaky-later", retry=Retry.exponential(3, INLINE_WAIT * 2))
+def flaky_later(order: str) -> int:
+    return _third_time(order)
+
+
+@task(name="crash-wire", at_most_once=True)
+def wire(amount: int) -> str:
+    tell("wire", amount=amount)
+    return "wired"
+
+
+@task(name="crash-note")
+def note(drawn: list[str]) -> None:
+    tell("note", drawn=drawn)
+
+
+@workflow(name="crash-plain")
+def plain(run: WorkflowRun) -> list[str]:
+    return [act.run(run, "charge"), act.run(run, "pack"), act.run(run, "ship")]
+
+
+@workflow(name="crash-compensated")
+def compensated(run: WorkflowRun) -> str:
+    act.run(run, "reserve")
+    try:
+        return declined.run(run, "o-1")
+    except Declined:
+        return act.run(run, "release")
+
+
+@workflow(name="crash-failing")
+def failing(run: WorkflowRun) -> str:
+    act.run(run, "reserve")
+    try:
+        return broken.run(run, "o-1")
+    except TaskFailed:
+        act.run(run, "release")
+        raise
+
+
+@workflow(name="crash-retried-inline")
+def retried_inline(run: WorkflowRun) -> int:
+    act.run(run, "before")
+    return flaky_soon.run(run, "o-1")
+
+
+@workflow(name="crash-retried-durably")
+def retried_durably(run: WorkflowRun) -> int:
+    act.run(run, "before")
+    return flaky_later.run(run, "o-1")
+
+
+@workflow(name="crash-sleeping")
+def sleeping(run: WorkflowRun) -> str:
+    act.run(run, "before")
+    run.sleep(0.04, name="cool-down")
+    run.sleep(0.02, name="cool-down")
+    return act.run(run, "after")
+
+
+@workflow(name="crash-at-most-once")
+def at_most_once(run: WorkflowRun) -> str:
+    act.run(run, "before")
+    try:
+        result = wire.run(run, 100)
+    except OutcomeUnknown:
+        result = "unknown"
+    act.run(run, "after")
+    return result
+
+
+@workflow(name="crash-tried-again", retry=Retry.fixed(3, 0.02))
+def tried_again(run: WorkflowRun) -> str:
+    act.run(run, "once")
+    if run.attempt == 1:
+        raise RuntimeError("not yet")
+    if run.attempt == 2:
+        declined.run(run, "o-1")
+    return act.run(run, "last")
+
+
+@workflow(name="crash-facts")
+def facts(run: WorkflowRun) -> str:
+    drawn = [run.now().isoformat(), str(run.uuid4()), repr(run.random())]
+    note.run(run, drawn)
+    run.sleep(0.02)
+    note.run(run, drawn)
+    return "noted"
+
+
+def _third_time(order: str) -> int:
+    attempt = current_step().attempt
+    tell("flaky", order=order)
+    if attempt < 3:
+        raise ConnectionError(f"attempt {attempt}")
+    return attempt
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A workflow, and the tries its tasks have.
+
+    Attributes:
+        workflow: What is run; takes no arguments.
+        max_attempts: Of its tasks, by name.
+        other_output: Another result that is right after a crash, as JSON text.
+    """
+
+    workflow: Workflow[..., Any]
+    max_attempts: dict[str, int]
+    other_output: str | None = None
+
+
+def effect_facts(effect: dict[str, Any]) -> tuple[Any, ...]:
+    """What an effect is known by in every run of its scenario."""
+    told = {name: fact for name, fact in effect.items() if name not in ("at", "pid", "key", "drawn")}
+    return tuple(sorted(told.items()))
+
+
+ONCE = {"crash-act": 1, "crash-declined": 1, "crash-note": 1, "crash-wire": 1}
+SCENARIOS: dict[str, Scenario] = {
+    "plain": Scenario(plain, ONCE),
+    "compensated": Scenario(compensated, ONCE),
+    "failing": Scenario(failing, ONCE | {"crash-broken": 2}),
+    "retried_inline": Scenario(retried_inline, ONCE | {"crash-flaky-soon": 3}),
+    "retried_durably": Scenario(retried_durably, ONCE | {"crash-flaky-later": 3}),
+    "sleeping": Scenario(sleeping, ONCE),
+    "at_most_once": Scenario(at_most_once, ONCE, other_output='"unknown"'),
+    "tried_again": Scenario(tried_again, ONCE),
+    "facts": Scenario(facts, ONCE),
+}

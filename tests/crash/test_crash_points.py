@@ -1,0 +1,164 @@
+"""A run whose process dies at any lifecycle event ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiki_celery.model import events
+from aiki_celery.model.events import RunEvent, StepCommitting
+from tests.crash.lives import Crash, Ground, Life
+from tests.crash.scenarios import SCENARIOS, Scenario, effect_facts
+from tests.harness.effects import EFFECTS_ENV, Effects
+from tests.harness.invariants import Run, check_invariants, read_runs
+from tests.harness.replays import check_replays
+
+#: How often one scenario is killed at one kind of event, spread over its occurrences.
+OCCURRENCES = 4
+
+#: Kills a life before the one that is to meet an event of recovery.
+FIRST = Crash(StepCommitting, 1)
+
+
+def leaves() -> list[type[RunEvent]]:
+    """Every event there is: a class without subclasses."""
+    kinds = [kind for _, kind in inspect.getmembers(events, inspect.isclass) if issubclass(kind, RunEvent)]
+    return [kind for kind in kinds if not any(other is not kind and issubclass(other, kind) for other in kinds)]
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a scenario does by itself: its run, its effects, the events of its lives."""
+
+    run: Run
+    effects: Counter[tuple[Any, ...]]
+    alone: Counter[str]
+    recovering: Counter[str]
+    superseded: Counter[str]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def ground(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """A journal for every life of this module."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('crash') / 'journal.sqlite3'}"
+    else:
+        url = request.getfixturevalue("postgres").new_database()
+    ground = Ground(url)
+    yield ground
+    ground.close()
+
+
+@pytest.fixture(scope="module")
+def module_effects(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Effects]:
+    """The judge's store, shared by every life of this module."""
+    effects = Effects(tmp_path_factory.mktemp("crash") / "effects.jsonl")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(EFFECTS_ENV, str(effects.path))
+        yield effects
+
+
+@pytest.fixture(scope="module")
+def undisturbed(ground: Ground, module_effects: Effects) -> dict[str, Undisturbed]:
+    """What each scenario does when nobody dies, and which events it meets after a death and as a zombie."""
+    found = {}
+    for name, scenario in SCENARIOS.items():
+        alone = ground.live(scenario.workflow, f"{name} alone")
+        killed = ground.live(scenario.workflow, f"{name} recovering", FIRST)
+        recovering = ground.live(scenario.workflow, f"{name} recovering", after=killed)
+        superseded = ground.live(scenario.workflow, f"{name} superseded", superseded=True)
+        run = run_of(ground, f"{name} alone")
+        had = effects_of(module_effects, run)
+        found[name] = Undisturbed(run, had, alone.events, recovering.events, superseded.events)
+    return found
+
+
+@pytest.mark.parametrize("event", leaves(), ids=lambda event: event.__name__)
+def test_run_survives_a_crash_at(
+    event: type[RunEvent], ground: Ground, module_effects: Effects, undisturbed: dict[str, Undisturbed]
+) -> None:
+    """Each scenario, killed at its first, last and other events of this kind, ends with the same outcome and effects."""
+    injections = 0
+    for name, scenario in SCENARIOS.items():
+        for occurrence, lives in crash_points(event, undisturbed[name]):
+            reference = f"{name} {event.__name__} {occurrence}"
+            crashes = live_through(ground, scenario, reference, Crash(event, occurrence), lives)
+            judge(run_of(ground, reference), scenario, undisturbed[name], module_effects, crashes, reference)
+            injections += 1
+    assert injections > 0, f"no scenario and no life meets {event.__name__}: add one that does"
+
+
+def test_journal_holds_every_invariant_after_all_crashes(
+    ground: Ground, module_effects: Effects, undisturbed: dict[str, Undisturbed], tmp_path: Path
+) -> None:
+    """The journal on which all those lives ended is whole, and each of its runs replays without running a step."""
+    del undisturbed
+    limits = {name: limit for scenario in SCENARIOS.values() for name, limit in scenario.max_attempts.items()}
+    deaths = sum(line[2].startswith("recovered") for run in read_runs(ground.url) for line in run.history)
+    found = check_invariants(ground.url, module_effects, crashes=deaths, max_attempts=limits)
+    assert deaths > 0
+    assert found.effects > 0
+    workflows = [scenario.workflow for scenario in SCENARIOS.values()]
+    assert found.runs == check_replays(ground.url, workflows, tmp_path)
+
+
+def crash_points(event: type[RunEvent], known: Undisturbed) -> list[tuple[int, str]]:
+    """Where to kill: in a life of its own if it meets the event there, else while recovering, else as a zombie."""
+    for lives in ("alone", "recovering", "superseded"):
+        met = getattr(known, lives)[event.__name__]
+        if met:
+            step = max(1, (met - 1) // (OCCURRENCES - 1)) if met > OCCURRENCES else 1
+            chosen = sorted({*range(1, met, step), met})[-OCCURRENCES:] if step == 1 else None
+            return [(n, lives) for n in (chosen or sorted({1, 1 + step, 1 + 2 * step, met}))]
+    return []
+
+
+def live_through(ground: Ground, scenario: Scenario, reference: str, crash: Crash, lives: str) -> int:
+    """Lives, dies and lives on until the end; gives how often it died or was superseded."""
+    life: Life | None = None
+    disturbances = 1
+    if lives == "recovering":
+        life = ground.live(scenario.workflow, reference, FIRST)
+        disturbances += 1
+    disturbances += lives == "superseded"
+    killed = ground.live(scenario.workflow, reference, crash, after=life, superseded=lives == "superseded")
+    assert killed.crashed, f"{reference}: {crash} was not reached in the life {lives!r}: {killed.events}"
+    ended = ground.live(scenario.workflow, reference, after=killed)
+    assert not ended.crashed
+    return disturbances
+
+
+def run_of(ground: Ground, reference: str) -> Run:
+    """The one run with this reference id."""
+    (run,) = read_runs(ground.url, reference_id=reference)
+    return run
+
+
+def effects_of(effects: Effects, run: Run) -> Counter[tuple[Any, ...]]:
+    """What the run's steps did."""
+    return Counter(effect_facts(effect) for effect in effects.all() if effect["key"].startswith(run.id))
+
+
+def judge(
+    run: Run, scenario: Scenario, known: Undisturbed, effects: Effects, crashes: int, where: str
+) -> None:
+    """Outcome and effects are those of the undisturbed run, but for one repeated step per crash."""
+    outputs = {known.run.row["output"], scenario.other_output or known.run.row["output"]}
+    assert run.row["status"] == known.run.row["status"], f"{where}: {run.history}"
+    assert run.row["output"] in outputs, where
+    assert run.row["reason"] == known.run.row["reason"], where
+    had = effects_of(effects, run)
+    excused = Counter() if run.row["output"] == known.run.row["output"] else Counter({"wire": 1})
+    missing = [dict(facts) for facts in (known.effects - had) if dict(facts)["name"] not in excused]
+    repeated = had - known.effects
+    assert missing == [], where
+    assert sum(repeated.values()) <= crashes, f"{where}: {repeated}"
+    assert all(dict(facts)["name"] != "wire" for facts in repeated), where
+    drawn = {str(effect["drawn"]) for effect in effects.all("note") if effect["key"].startswith(run.id)}
+    assert len(drawn) <= 1, f"{where}: now, uuid4 and random changed: {drawn}"

@@ -1,0 +1,271 @@
+"""The judge: what must hold of a journal, and of the effects its steps had, once everything is at rest.
+
+Reads the tables itself, by plain SQL, so that it does not believe what the accused says. The letters and numbers are
+those of the list of invariants the project keeps (I1: no lost run, ...). Steps take part by recording their effects
+with the facts `key=current_step().idempotency_key` and `attempt=current_step().attempt`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from sqlalchemy import NullPool, create_engine, text
+
+from aiki_celery.model.status import RunStatus
+from aiki_celery.model.transitions import is_allowed
+from tests.harness.effects import Effects
+
+#: Seconds by which the clock of a pass may lag behind the machine's: the time the database took to tell it.
+LAG = 0.1
+
+TERMINAL = ("completed", "failed", "cancelled")
+WAITING = ("sleeping", "awaiting_retry", "scheduled")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as the journal holds it: its row, its records in order, its transitions."""
+
+    row: Mapping[str, Any]
+    steps: list[Mapping[str, Any]]
+    history: list[tuple[str, int, str]]
+
+    @property
+    def id(self) -> str:
+        """Id of the run."""
+        return str(self.row["id"])
+
+
+@dataclass
+class Findings:
+    """What was looked at, and what was wrong with it."""
+
+    runs: int = 0
+    records: int = 0
+    effects: int = 0
+    repeats: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+def read_runs(url: str, *, reference_id: str | None = None, prefix: str = "aiki_") -> list[Run]:
+    """Reads every run of a journal, oldest first, or the ones with this reference id."""
+    engine = create_engine(url, poolclass=NullPool)
+    chosen = "" if reference_id is None else "WHERE reference_id = :reference"
+    mine = f"WHERE run_id IN (SELECT id FROM {prefix}runs {chosen})"
+    told = {} if reference_id is None else {"reference": reference_id}
+    queries = (
+        f"SELECT * FROM {prefix}runs {chosen} ORDER BY created_at, id",
+        f"SELECT * FROM {prefix}steps {mine} ORDER BY run_id, seq",
+        f"SELECT * FROM {prefix}history {mine} ORDER BY run_id, page",
+    )
+    with engine.connect() as connection:
+        rows, steps, pages = (connection.execute(text(query), told).mappings().all() for query in queries)
+    steps_of: dict[str, list[Mapping[str, Any]]] = {}
+    for step in steps:
+        steps_of.setdefault(step["run_id"], []).append(step)
+    runs = []
+    for row in rows:
+        earlier = "".join(page["lines"] for page in pages if page["run_id"] == row["id"])
+        history = [_line(line) for line in (earlier + row["history"]).splitlines()]
+        runs.append(Run(row, steps_of.get(row["id"], []), history))
+    return runs
+
+
+def check_invariants(
+    url: str,
+    effects: Effects | None = None,
+    *,
+    crashes: int = 0,
+    stalled: Collection[str] = (),
+    max_attempts: Mapping[str, int] | None = None,
+    earlier: list[Run] | None = None,
+    prefix: str = "aiki_",
+) -> Findings:
+    """Checks a journal at rest.
+
+    Args:
+        url: SQLAlchemy URL of the journal.
+        effects: The judge's store.
+        crashes: How many processes died in the middle of a run: each may repeat one at-least-once step.
+        stalled: Ids of the runs that are meant to be stalled.
+        max_attempts: How often each task may be tried, by name.
+        earlier: What `read_runs` gave at an earlier moment: what was recorded then is still there, byte by byte.
+        prefix: What the names of the tables begin with.
+
+    Raises:
+        AssertionError: Something does not hold; names all of it.
+    """
+    runs = read_runs(url, prefix=prefix)
+    found = Findings(runs=len(runs), records=sum(len(run.steps) for run in runs))
+    for run in runs:
+        for check in (_at_rest(run, run.id in stalled), _written_once(run), _fenced(run), _on_time(run)):
+            found.wrong += check
+        found.wrong += _within_attempts(run, max_attempts or {})
+    found.wrong += _unchanged(earlier or [], runs)
+    if effects is not None:
+        _judge_effects(runs, effects, crashes, found)
+    assert found.wrong == [], "\n".join(found.wrong)
+    return found
+
+
+def _at_rest(run: Run, may_stall: bool) -> Iterator[str]:
+    """I1: every run reaches its end. I18: nobody owns it, nothing waits to be told."""
+    status = run.row["status"]
+    wanted = ("stalled",) if may_stall else TERMINAL
+    if status not in wanted:
+        yield f"I1: run {run.id} is {status} ({run.row['reason']}), not {' or '.join(wanted)}"
+    for column in ("owner", "owner_pid", "claim_token", "due_at"):
+        if run.row[column] is not None:
+            yield f"I18: run {run.id} is {status} and has {column} {run.row[column]!r}"
+    if run.row["settlement"] is not None:
+        yield f"I18: run {run.id} is {status} and its end was not confirmed"
+    if status == "completed" and run.row["output"] is None:
+        yield f"I1: run {run.id} is completed without a result"
+
+
+def _written_once(run: Run) -> Iterator[str]:
+    """I3: records have one place each, without gaps, and one outcome per call of an address."""
+    places = [step["seq"] for step in run.steps]
+    if places != list(range(1, len(places) + 1)):
+        yield f"I3: run {run.id} has records at {places}"
+    open_attempts: Counter[str] = Counter()
+    for step in run.steps:
+        if step["kind"] == "attempt":
+            open_attempts[step["address"]] += 1
+            if step["attempt"] != open_attempts[step["address"]]:
+                yield f"I3: run {run.id}: attempt {step['attempt']} of {step['address']} is recorded twice"
+        elif step["kind"] == "task":
+            tried = open_attempts.pop(step["address"], 0)
+            if step["attempt"] not in (tried + 1, tried) and not _is_unknown_outcome(step):
+                yield f"I3: run {run.id}: {step['address']} ended at attempt {step['attempt']} after {tried}"
+        elif step["kind"] == "retry":
+            open_attempts.clear()
+
+
+def _unchanged(earlier: list[Run], now: list[Run]) -> Iterator[str]:
+    """I3: what was recorded once is never written again."""
+    known = {run.id: run for run in now}
+    for before in earlier:
+        after = known.get(before.id)
+        if after is None:
+            yield f"I1: run {before.id} is gone"
+            continue
+        for old, new in zip(before.steps, [*after.steps, *([None] * len(before.steps))], strict=False):
+            if new is None or dict(old) != dict(new):
+                yield f"I3: run {before.id}: record {old['seq']} was {dict(old)} and is {new and dict(new)}"
+
+
+def _fenced(run: Run) -> Iterator[str]:
+    """I7: epochs only grow; each belongs to one claim; the states follow one another as the table allows."""
+    epochs = [step["epoch"] for step in run.steps]
+    if epochs != sorted(epochs) or (epochs and epochs[-1] > run.row["epoch"]):
+        yield f"I7: run {run.id} is at epoch {run.row['epoch']} and its records have {epochs}"
+    moves = [line for line in run.history if line[2] != "history continued"]
+    claims = sum(status == "running" for status, _, _ in moves)
+    if claims != run.row["epoch"]:
+        yield f"I7: run {run.id} was claimed {claims} times and is at epoch {run.row['epoch']}"
+    if moves[-1][0] != run.row["status"]:
+        yield f"I7: run {run.id} is {run.row['status']} and its history ends in {moves[-1][0]}"
+    for (source, _, _), (target, _, why) in pairwise(moves):
+        if not (source == target == "queued" or is_allowed(RunStatus(source), RunStatus(target))):
+            yield f"I7: run {run.id} went from {source} to {target} ({why})"
+
+
+def _on_time(run: Run) -> Iterator[str]:
+    """I9: what waits for an instant does not go on before it, and goes on once."""
+    for step, following in pairwise(run.steps):
+        if step["kind"] in ("sleep", "retry") and following["started_at"] < step["due_at"]:
+            early = (step["due_at"] - following["started_at"]) / 1e6
+            yield f"I9: run {run.id}: record {following['seq']} began {early:.3f} s before {step['address']} was over"
+    sleeps = [step["due_at"] for step in run.steps if step["kind"] == "sleep"]
+    parked = [index for index, line in enumerate(run.history) if line[0] == "sleeping"]
+    if len(parked) < len(sleeps):
+        yield f"I9: run {run.id} recorded {len(sleeps)} sleeps and slept {len(parked)} times"
+    for index in parked:
+        if index + 1 < len(run.history) and not any(due <= run.history[index + 1][1] for due in sleeps):
+            yield f"I9: run {run.id} woke at {run.history[index + 1][1]}, before any of {sleeps}"
+
+
+def _within_attempts(run: Run, max_attempts: Mapping[str, int]) -> Iterator[str]:
+    """I12: attempts stay within their number, and no wait is shorter than the one drawn."""
+    drawn: dict[str, int] = {}
+    for step in run.steps:
+        if step["kind"] not in ("attempt", "task") or _is_unknown_outcome(step):
+            continue
+        limit = max_attempts.get(step["name"])
+        if limit is not None and step["attempt"] > limit:
+            yield f"I12: run {run.id}: {step['name']} was tried {step['attempt']} times, not {limit}"
+        due = drawn.pop(step["address"], 0)
+        if step["started_at"] < due:
+            yield f"I12: run {run.id}: attempt {step['attempt']} of {step['address']} began before its delay was over"
+        if step["kind"] == "attempt":
+            drawn[step["address"]] = step["due_at"]
+
+
+def _judge_effects(runs: list[Run], effects: Effects, crashes: int, found: Findings) -> None:
+    """I5: each recorded act had its effect, with one repeat per crash at most. I6: none began after its record."""
+    had = [effect for effect in effects.all() if "key" in effect]
+    found.effects = len(had)
+    left = Counter(_place(effect["key"]) for effect in had)
+    names = {step["address"]: step["name"] for run in runs for step in run.steps}
+    telling = {names[address] for _, address in left if address in names}
+    for run in runs:
+        acts: Counter[str] = Counter()
+        starts: Counter[str] = Counter()
+        for step in run.steps:
+            if step["name"] in telling:
+                acts[step["address"]] += step["kind"] in ("attempt", "task") and not _is_unknown_outcome(step)
+                starts[step["address"]] += step["kind"] == "start"
+        for address, recorded in acts.items():
+            times = left.pop((run.id, address), 0)
+            if times < recorded:
+                found.wrong.append(f"I5: run {run.id}: {address} has {recorded} records and {times} effects")
+            elif not starts[address]:
+                found.repeats += times - recorded
+            elif times > starts[address]:
+                found.wrong.append(f"I5: run {run.id}: at-most-once {address} had {times} effects")
+        found.wrong += _too_late(run, had)
+    if found.repeats > crashes:
+        found.wrong.append(f"I5: {found.repeats} effects were repeated, with {crashes} crashes")
+    for (run_id, address), times in left.items():
+        found.wrong.append(f"I5: {times} effects of {address} in run {run_id}, which has no record of it")
+
+
+def _too_late(run: Run, effects: list[dict[str, Any]]) -> Iterator[str]:
+    """I6, for runs that were not tried again as a whole."""
+    if any(step["kind"] == "retry" for step in run.steps):
+        return
+    ends: dict[str, list[float]] = {}
+    for step in run.steps:
+        if step["kind"] == "task":
+            ends.setdefault(step["address"], []).append(step["finished_at"] / 1e6)
+    for effect in effects:
+        owner, address = _place(effect["key"])
+        ordinal = int(effect["key"].rpartition(":")[2])
+        if owner == run.id and ordinal < len(ends.get(address, [])):
+            late = effect["at"] - ends[address][ordinal]
+            if late > LAG:
+                yield f"I6: run {run.id}: an effect of {address} came {late:.3f} s after its result was recorded"
+
+
+def _place(key: str) -> tuple[str, str]:
+    run_id, _, rest = key.partition(":")
+    return run_id, rest.rpartition(":")[0]
+
+
+def _is_unknown_outcome(step: Mapping[str, Any]) -> bool:
+    """Whether the record says only that nobody knows."""
+    if step["status"] != "failed" or not step["value"]:
+        return False
+    value = json.loads(step["value"])
+    return isinstance(value, dict) and value.get("type") == "OutcomeUnknown"
+
+
+def _line(line: str) -> tuple[str, int, str]:
+    status, at, why = line.split("\t", 2)
+    return status, int(at), why
