@@ -56,6 +56,7 @@ class Aiki:
         self._app: Celery | None = None
         self._binding: Binding | None = None
         self._lock = threading.RLock()
+        self._refused: list[Exception] = []
         self._hooks = Lifecycle()
         self._scopes: list[AbstractContextManager[None]] = []
         if app is not None:
@@ -86,7 +87,7 @@ class Aiki:
             self._choose_broker()
         else:
             app.on_after_configure.connect(self._choose_broker, weak=False)
-        compile_all(app, lambda: self.binding)
+        compile_all(app, lambda: self.binding, self._refused.append)
         set_default_runtime(self)
 
     @property
@@ -107,7 +108,10 @@ class Aiki:
         Raises:
             NotInitialized: There is no application yet.
             SettingInvalid: A setting is unknown or has a bad value.
+            DefinitionInvalid: The application has a task with the name of a workflow.
         """
+        if self._refused:
+            raise self._refused[0]
         if self._binding is None:
             app = self.app
             with self._lock:
@@ -171,7 +175,10 @@ class Aiki:
 
     def celery_task(self, workflow: Workflow[..., Any]) -> Any:
         """Give the Celery task a workflow was compiled into."""
-        return self.app.tasks[workflow.definition]
+        tasks = self.app.tasks
+        if self._refused:
+            raise self._refused[0]
+        return tasks[workflow.definition]
 
     def view(self, run_id: str) -> RunView:
         """Give a run as it is now.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
@@ -13,12 +14,13 @@ from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.errors import DefinitionInvalid
 
 
-def compile_all(app: Celery, binding_of: Any) -> None:
+def compile_all(app: Celery, binding_of: Any, refused: Callable[[Exception], None]) -> None:
     """Compile every workflow there is and will be, once the application is finalized.
 
     Args:
         app: The application.
         binding_of: Gives its binding; called when it is first needed.
+        refused: Told why that cannot be done: Celery's signal would only log it, and the app go on without workflows.
     """
 
     def compile_one(workflow: Workflow[..., Any]) -> None:
@@ -26,8 +28,12 @@ def compile_all(app: Celery, binding_of: Any) -> None:
             compile_workflow(app, workflow, binding_of())
 
     def compile_known(**_: Any) -> None:
-        for workflow in registry:
-            compile_workflow(app, workflow, binding_of())
+        try:
+            for workflow in registry:
+                compile_workflow(app, workflow, binding_of())
+        except Exception as error:
+            refused(error)
+            raise
 
     app.on_after_finalize.connect(compile_known, weak=False)
     registry.subscribe(compile_one)

@@ -102,7 +102,7 @@ def show(context: click.Context, run_id: str, as_json: bool) -> None:
     found = _told(lambda: extension.view(run_id))
     steps, history = extension.journal.views.steps(run_id), extension.history(run_id)
     if as_json:
-        facts = {"run": asdict(found), "steps": [asdict(step) for step in steps]}
+        facts = {"run": asdict(found), "steps": [step._asdict() for step in steps]}
         click.echo(json.dumps(facts | {"history": [asdict(line) for line in history]}))
     else:
         click.echo(describe(found, steps, history))

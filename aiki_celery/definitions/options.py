@@ -114,7 +114,12 @@ class StepOptions:
 
 def _name(owner: str, option: str, value: Any) -> str:
     # MariaDB takes texts that differ in spaces at the end for equal.
-    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= MAX_NAME or value[-1] == " ":
+    if (
+        not isinstance(value, str)
+        or not value.isprintable()
+        or not 0 < len(value) <= MAX_NAME
+        or value[-1] == " "
+    ):
         rule = f"must be 1 to {MAX_NAME} printable characters without a space at the end"
         raise InputInvalid(owner, option, f"{rule}, not {value!r:.60}")
     return value

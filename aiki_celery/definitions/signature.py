@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
+import operator
 import types as python_types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 
 from aiki_celery.definitions.values import ValueType, first_message, round_trip, value_type
 from aiki_celery.errors import DefinitionInvalid, InputInvalid, NotJournalable, ResultInvalid
-from aiki_celery.model.canonical import hash_arguments, is_default
+from aiki_celery.model.canonical import encode, hash_sorted, is_default
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -52,6 +53,15 @@ class Signature:
         self._skip = skip
         self._parameters = list(inspect.signature(function).parameters.values())[skip:]
         self._signature = inspect.Signature(self._parameters)
+        self._hashed = sorted(
+            (
+                (parameter.name, encode(parameter.name), _left_out(parameter))
+                for parameter in self._parameters
+            ),
+            key=lambda hashed: hashed[1],
+        )
+        self._positional = _all_positional(self._parameters)
+        self._required = sum(parameter.default is inspect.Parameter.empty for parameter in self._parameters)
         self._types: dict[str, ValueType] | None = None
         self._result: ValueType | None = None
         with contextlib.suppress(NameError):
@@ -135,6 +145,8 @@ class Signature:
         return list(positional), keywords
 
     def _match(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        if not kwargs and self._required <= len(args) <= len(self._positional):
+            return dict(zip(self._positional, args, strict=False))
         try:
             return self._signature.bind(*args, **kwargs).arguments
         except TypeError as error:
@@ -183,13 +195,14 @@ class Signature:
         Raises:
             NotJournalable: An argument has no canonical form.
         """
-        told = {
-            parameter.name: values[parameter.name]
-            for parameter in self._parameters
-            if parameter.name in values and not _is_left_out(parameter, values[parameter.name])
-        }
         try:
-            return hash_arguments(told)
+            return hash_sorted(
+                [
+                    (key, values[name])
+                    for name, key, left_out in self._hashed
+                    if name in values and not (left_out is not None and left_out(values[name]))
+                ]
+            )
         except TypeError as error:
             raise NotJournalable(self._name, "the arguments", str(error)) from error
 
@@ -214,10 +227,13 @@ class Signature:
         Raises:
             ResultInvalid: What is stored no longer fits the return annotation.
         """
-        self._resolve()
-        assert self._result is not None
+        kind = self._result
+        if kind is None:
+            self._resolve()
+            kind = self._result
+            assert kind is not None
         try:
-            return self._result.read(text)
+            return kind.read(text)
         except ValidationError as error:
             raise ResultInvalid(
                 self._name, f"what the journal holds cannot be read: {first_message(error)}"
@@ -266,7 +282,16 @@ def _annotation(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:
     return annotation
 
 
-def _is_left_out(parameter: inspect.Parameter, value: Any) -> bool:
+def _left_out(parameter: inspect.Parameter) -> Callable[[Any], bool] | None:
+    """Give a function that tells whether a value is left out of the hash, or None where every value counts."""
     if parameter.kind in _VARIADIC:
-        return not value
-    return parameter.default is not inspect.Parameter.empty and is_default(value, parameter.default)
+        return operator.not_
+    if parameter.default is inspect.Parameter.empty:
+        return None
+    return lambda value: is_default(value, parameter.default)
+
+
+def _all_positional(parameters: Sequence[inspect.Parameter]) -> list[str]:
+    """Give the parameters' names if all can be given by position, which binds without much ado; else none."""
+    simple = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [parameter.name for parameter in parameters] if all(p.kind in simple for p in parameters) else []

@@ -44,17 +44,16 @@ class TypedValue:
         annotation: The annotation, with forward references resolved.
     """
 
-    __slots__ = ("_serializer", "_stored", "_validator")
+    __slots__ = ("_serializer", "_stored", "_validator", "read", "validate")
 
     def __init__(self, annotation: Any) -> None:
         adapter = make_adapter(annotation)
         self._validator = adapter.validator
+        # Both without a call in between: a replay makes thousands of them.
+        self.validate = self._validator.validate_python
         self._serializer = adapter.serializer
         self._stored = StoredForm(adapter)
-
-    def validate(self, value: Any) -> Any:
-        """Check a value given by a caller and give it back as the type."""
-        return self._validator.validate_python(value)
+        self.read = self._stored.read
 
     def write(self, value: Any, definition: str, path: str) -> str:
         """Write a validated value as JSON text."""
@@ -63,10 +62,6 @@ class TypedValue:
         except (PydanticSerializationError, RecursionError, ValueError) as error:
             place = next(_places_without_json(value, path), path)
             raise NotJournalable(definition, place, _remedy(error)) from error
-
-    def read(self, text: str) -> Any:
-        """Read a value back from JSON text."""
-        return self._stored.read(text)
 
     def to_message(self, value: Any, definition: str, path: str) -> Any:
         """Turn a validated value into plain JSON, in the form the type's own serializers give it."""

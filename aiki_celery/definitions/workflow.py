@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from aiki_celery.definitions.current import current_runtime
 from aiki_celery.definitions.handle import WorkflowHandle
@@ -158,16 +158,33 @@ class Workflow(Generic[P, R]):
         return f"<workflow {self.definition!r}>"
 
 
+@overload
+def workflow(function: Callable[Concatenate[Any, P], R], /) -> Workflow[P, R]: ...
+
+
+@overload
 def workflow(
     *,
     name: str | None = None,
     version: str = "1.0.0",
     retry: Retry | Mapping[str, Any] | None = None,
     queue: str | None = None,
-) -> Callable[[Callable[Concatenate[Any, P], R]], Workflow[P, R]]:
+) -> Callable[[Callable[Concatenate[Any, P], R]], Workflow[P, R]]: ...
+
+
+def workflow(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    version: str = "1.0.0",
+    retry: Retry | Mapping[str, Any] | None = None,
+    queue: str | None = None,
+) -> Any:
     """Make a function a workflow. Its first parameter is the run, a :class:`~aiki_celery.WorkflowRun`.
 
     Args:
+        function: The function, when the decorator is used without parentheses.
         name: Name of the workflow; defaults to the function's.
         version: Version of this code. Several versions may stand side by side.
         retry: What happens when the workflow raises; finished steps are kept, and it goes on from the failed one.
@@ -176,10 +193,8 @@ def workflow(
     Raises:
         DefinitionInvalid: Something about the definition cannot work; says what.
     """
-    if callable(name):
-        raise DefinitionInvalid("write @workflow() with parentheses, as in @workflow(name='process-order')")
 
-    def decorate(body: Callable[Concatenate[Any, P], R]) -> Workflow[P, R]:
+    def decorate(body: Callable[..., Any]) -> Workflow[..., Any]:
         chosen = check_name("workflow", name or getattr(body, "__name__", None))
         check_function("workflow", chosen, body)
         parameters = list(inspect.signature(body).parameters.values())
@@ -189,8 +204,8 @@ def workflow(
                 f"workflow {chosen!r}: its first parameter must be the run: def f(run: WorkflowRun)"
             )
         settings = WorkflowSettings(chosen, check_version(chosen, version), Retry.parse(retry), queue)
-        definition: Workflow[P, R] = Workflow(body, settings)
+        definition: Workflow[..., Any] = Workflow(body, settings)
         registry.add_workflow(definition)
         return definition
 
-    return decorate
+    return decorate(function) if function is not None else decorate

@@ -13,9 +13,6 @@ from collections.abc import Iterable
 from aiki_celery.model.records import StepRecord
 from aiki_celery.model.status import StepKind
 
-_FACTS = frozenset({StepKind.SLEEP, StepKind.NOW})
-_NOTES = frozenset({StepKind.ATTEMPT, StepKind.START})
-
 
 class Record:
     """What a run has recorded, consumed step by step.
@@ -40,15 +37,21 @@ class Record:
         self._unread = 0
         self._live = False
         for step in self._in_force(steps):
-            if step.kind in _FACTS:
-                self._facts.setdefault(step.address, deque()).append(step)
-            elif step.kind in _NOTES:
-                self._notes.setdefault(step.address, []).append(step)
-                continue
-            else:
-                self._outcomes.setdefault(step.address, deque()).append(step)
-                self._notes.pop(step.address, None)
+            kind, address = step.kind, step.address
+            if kind is StepKind.TASK:
+                queue = self._outcomes.get(address)
+                if queue is None:
+                    self._outcomes[address] = deque((step,))
+                else:
+                    queue.append(step)
+                if self._notes:
+                    self._notes.pop(address, None)
                 self.unconsumed += 1
+            elif kind is StepKind.SLEEP or kind is StepKind.NOW:
+                self._facts.setdefault(address, deque()).append(step)
+            else:
+                self._notes.setdefault(address, []).append(step)
+                continue
             self._unread += 1
 
     @property

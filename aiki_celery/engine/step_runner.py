@@ -76,9 +76,10 @@ class Step:
     ) -> None:
         self._pass = current
         self._task = task
-        self._policy: Retry = options.retry or task.settings.retry
+        self._options = options
         self._values = task.signature.bind_values(args, kwargs)
         self.address = self._address(options)
+        self._ordinal = current.record.count_call(self.address)
         self._first_seq = 0
 
     def outcome(self) -> Any:
@@ -89,14 +90,15 @@ class Step:
             OutcomeUnknown: The task is at-most-once and was interrupted.
             NonDeterminismError: It is not recorded while other steps are that were not asked for.
         """
-        recorded = self._pass.record.take(self.address)
+        current = self._pass
+        recorded = current.record.take(self.address)
         if recorded is None:
-            if self._pass.record.unconsumed:
+            if current.record.unconsumed:
                 self._diverged()
             return self._run()
         self._first_seq = recorded.seq
-        if self._pass.hooks:
-            self._pass.hooks.emit(StepReplayed(*self._facts(recorded.attempt)))
+        if current.hooks:
+            current.hooks.emit(StepReplayed(*self._facts(recorded.attempt)))
         if recorded.status is StepStatus.COMPLETED:
             return self._task.signature.read_result(recorded.value or "null")
         self._raise(recorded.value or "{}", recorded.seq)
@@ -244,6 +246,10 @@ class Step:
         )
 
     @property
+    def _policy(self) -> Retry:
+        return self._options.retry or self._task.settings.retry
+
+    @property
     def idempotency_key(self) -> str:
         """Stable over every retry, crash and redelivery: the run, the address, and which call of that address it is."""
         return f"{self._pass.claim.run_id}:{self.address}:{self._ordinal}"
@@ -255,8 +261,7 @@ class Step:
         elif task.settings.input_key is not None:
             address = f"{task.name}#{self._key_of_input()}"
         else:
-            address = f"{task.name}:{task.signature.hash(self._values)}"
-        self._ordinal = self._pass.record.count_call(address)
+            address = f"{task.settings.name}:{task.signature.hash(self._values)}"
         return address
 
     def _key_of_input(self) -> str:

@@ -130,7 +130,8 @@ class Claims:
                 facts = self._taken(connection, run_id, owner, token)
                 if facts is None:
                     return None
-                rows = self._record.run(connection, run=run_id)
+                # The driver's own rows: a run may have a hundred thousand records.
+                rows = self._record.run(connection, run=run_id).cursor.fetchall()
                 return _claim(run_id, facts), [_step(row) for row in rows]
 
         return self._connections.retrying(work)

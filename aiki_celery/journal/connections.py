@@ -172,6 +172,9 @@ def _make_engine(url: URL, clock: Callable[[], int]) -> Engine:
     else:
         options["connect_args"] = {"connect_timeout": 10, "charset": "utf8mb4"}
         options["pool_recycle"] = 3600
+        # Avoids the gap locks of REPEATABLE READ, over which concurrent sweeps would fall. Set here and not by a
+        # statement on connecting, which SQLAlchemy would undo when the connection goes back to the pool.
+        options["isolation_level"] = "READ COMMITTED"
     try:
         engine = create_engine(url, **options)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
@@ -182,8 +185,6 @@ def _make_engine(url: URL, clock: Callable[[], int]) -> Engine:
         ) from error
     if backend == "sqlite":
         _prepare_sqlite(engine, clock)
-    elif backend in ("mysql", "mariadb"):
-        _prepare_mysql(engine)
     return engine
 
 
@@ -211,16 +212,6 @@ def _prepare_sqlite(engine: Engine, clock: Callable[[], int]) -> None:
         # A transaction that reads first and writes later could not get the write lock any more.
         if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _prepare_mysql(engine: Engine) -> None:
-    """Avoid the gap locks of REPEATABLE READ, over which concurrent sweeps would fall."""
-
-    @event.listens_for(engine, "connect")
-    def on_connect(connection: Any, _: Any) -> None:
-        cursor = connection.cursor()
-        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        cursor.close()
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import case, func, literal, select, text, update
 
 from aiki_celery.journal.connections import Connections
-from aiki_celery.journal.dialect import db_now
+from aiki_celery.journal.dialect import db_asked, db_now
 from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
 from aiki_celery.journal.history import appended
 from aiki_celery.journal.schema import Schema
@@ -42,7 +42,7 @@ class Deliveries:
         with self._connections.autocommit() as connection:
             rows = connection.execute(
                 select(runs.c.published_at.is_(None))
-                .where(self._queued, runs.c.due_at <= db_now())
+                .where(self._queued, runs.c.due_at <= db_asked())
                 .limit(1000)
             ).all()
         return any(row[0] for row in rows), any(not row[0] for row in rows)
@@ -51,7 +51,7 @@ class Deliveries:
         """Give the queues that have overdue published runs."""
         runs = self._runs
         query = select(runs.c.queue).where(
-            self._queued, runs.c.due_at <= db_now(), runs.c.published_at.is_not(None)
+            self._queued, runs.c.due_at <= db_asked(), runs.c.published_at.is_not(None)
         )
         with self._connections.autocommit() as connection:
             return list(connection.execute(query.distinct()).scalars())
@@ -97,7 +97,7 @@ class Deliveries:
         find = (
             select(*(runs.c[name] for name in ENVELOPE_COLUMNS))
             .where(
-                self._queued, runs.c.due_at <= db_now(), runs.c.definition.in_(list(definitions)), *conditions
+                self._queued, runs.c.due_at <= db_asked(), runs.c.definition.in_(list(definitions)), *conditions
             )
             .order_by(runs.c.due_at)
             .limit(limit)
@@ -141,7 +141,7 @@ class Deliveries:
         runs = self._runs
         statement = (
             update(runs)
-            .where(self._queued, runs.c.queued_at <= db_now() - int(after * MICROSECOND))
+            .where(self._queued, runs.c.queued_at <= db_asked() - int(after * MICROSECOND))
             .values(
                 status=RunStatus.STALLED.value,
                 reason="undelivered",

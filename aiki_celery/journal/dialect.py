@@ -41,6 +41,33 @@ def _sqlite_now(element: Any, compiler: Any, **options: Any) -> str:
     return "aiki_now()"
 
 
+class db_asked(FunctionElement[int]):  # noqa: N801 - a SQL function
+    """The instant at which the statement began, for comparisons: as it does not change, an index can be searched by it.
+
+    Never later than :class:`db_now`, so nothing that is compared with it counts as due too early.
+    """
+
+    type = BigInteger()
+    inherit_cache = True
+    name = "aiki_asked"
+
+
+@compiles(db_asked, "postgresql")
+def _postgres_asked(element: Any, compiler: Any, **options: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000 AS BIGINT)"
+
+
+@compiles(db_asked, "mysql")
+@compiles(db_asked, "mariadb")
+def _mysql_asked(element: Any, compiler: Any, **options: Any) -> str:
+    return "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)"
+
+
+@compiles(db_asked, "sqlite")
+def _sqlite_asked(element: Any, compiler: Any, **options: Any) -> str:
+    return "aiki_now()"
+
+
 def key_text(length: int) -> Any:
     """Give a column type for text that is compared: byte by byte on every database."""
     return String(length).with_variant(

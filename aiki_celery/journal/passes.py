@@ -244,9 +244,9 @@ class JournalPass:
                 if turn_page:
                     self._s.turn_page.run(connection, **fence)
                     self._s.clear_page.run(connection, **fence)
-                self._settle_on(connection, statement, status, parameters | fence)
-                for step in steps:
-                    self._s.insert.run(connection, **self._row(step))
+                if self._settle_on(connection, statement, status, parameters | fence):
+                    for step in steps:
+                        self._s.insert.run(connection, **self._row(step))
 
         def work_once() -> None:
             try:
@@ -260,13 +260,14 @@ class JournalPass:
 
     def _settle_on(
         self, connection: Connection, statement: Statement, status: RunStatus, parameters: dict[str, Any]
-    ) -> None:
+    ) -> bool:
+        """Move the run; tell whether this try did it, not an earlier one that was committed and its answer lost."""
         if statement.run(connection, **parameters).rowcount == 1:
-            return
+            return True
         state = self._s.state.run(connection, run=self._claim.run_id).first()
         if state is None or state.epoch != self._claim.epoch or state.status != status.value:
             raise ClaimLost(self._refusal())
-        # An earlier try was committed and its answer lost.
+        return False
 
     def _held(self) -> Connection:
         if self._connection is None or self._connection.closed or self._connection.invalidated:

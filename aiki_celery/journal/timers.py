@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import bindparam, func, literal, select, update
 
 from aiki_celery.journal.connections import Connections
-from aiki_celery.journal.dialect import db_now
+from aiki_celery.journal.dialect import db_asked, db_now
 from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
 from aiki_celery.journal.history import appended
 from aiki_celery.journal.schema import Schema
@@ -32,16 +32,21 @@ class Timers:
         self._gap = int(redelivery_after * MICROSECOND)
         runs = self._runs = schema.runs
         self._timed = is_any(runs.c.status, sorted(status.value for status in TIMED))
-        self._next = Statement(
-            select(func.min(runs.c.due_at), db_now()).where(self._timed, runs.c.due_at.is_not(None)),
-            connections.engine.dialect,
+        # One look into the index for each state: over several states at once, all who wait would be read.
+        earliest = (
+            select(func.min(runs.c.due_at))
+            .where(runs.c.status == status.value, runs.c.due_at.is_not(None))
+            .scalar_subquery()
+            for status in sorted(TIMED)
         )
+        self._next = Statement(select(db_now(), *earliest), connections.engine.dialect)
 
     def seconds_to_next(self) -> float | None:
         """Give the seconds until the next run is due, zero or less when one is, or None when none waits for a time."""
         with self._connections.autocommit() as connection:
-            found: tuple[Any, ...] = tuple(self._next.run(connection).one())
-        return None if found[0] is None else (int(found[0]) - int(found[1])) / MICROSECOND
+            now, *earliest = self._next.run(connection).one()
+        due = [int(instant) for instant in earliest if instant is not None]
+        return (min(due) - int(now)) / MICROSECOND if due else None
 
     def queue_due(self, definitions: Collection[str], limit: int) -> list[Envelope]:
         """Queue due runs of these definitions, earliest first, and give what their messages are made from.
@@ -53,7 +58,7 @@ class Timers:
         runs = self._runs
         find = (
             select(*(runs.c[name] for name in ENVELOPE_COLUMNS))
-            .where(self._timed, runs.c.due_at <= db_now(), runs.c.definition.in_(list(definitions)))
+            .where(self._timed, runs.c.due_at <= db_asked(), runs.c.definition.in_(list(definitions)))
             .order_by(runs.c.due_at)
             .limit(limit)
             .with_for_update(skip_locked=True)

@@ -38,7 +38,21 @@ def hash_arguments(arguments: Mapping[str, Any]) -> str:
     Raises:
         TypeError: A value has no canonical form.
     """
-    return hashlib.blake2b(encode_map(arguments.items()), digest_size=DIGEST_SIZE).hexdigest()
+    return digest(encode_map(arguments.items()))
+
+
+def hash_sorted(parts: Iterable[tuple[bytes, Any]]) -> str:
+    """Hash as :func:`hash_arguments` does, from names that are encoded and sorted already.
+
+    Raises:
+        TypeError: A value has no canonical form.
+    """
+    return digest(_frame(b"m", b"".join([key + encode(value) for key, value in parts])))
+
+
+def digest(encoded: bytes) -> str:
+    """Give the hash of an encoded value."""
+    return hashlib.blake2b(encoded, digest_size=DIGEST_SIZE).hexdigest()
 
 
 def encode(value: Any) -> bytes:
@@ -71,6 +85,16 @@ def _text(tag: bytes, convert: Callable[[Any], str] = str) -> Callable[[Any], by
     return encoder
 
 
+def _encode_str(value: str) -> bytes:
+    content = value.encode("utf-8", "surrogatepass")
+    return b"s%d:%b" % (len(content), content)
+
+
+def _encode_int(value: int) -> bytes:
+    content = b"%d" % value
+    return b"i%d:%b" % (len(content), content)
+
+
 def _encode_datetime(value: datetime) -> bytes:
     # Aware moments are equal when they are the same instant, whatever their zone; naive ones are another type.
     if value.tzinfo is not None:
@@ -89,9 +113,9 @@ def _encode_set(value: Iterable[Any]) -> bytes:
 _ENCODERS: dict[type, Callable[[Any], bytes]] = {
     type(None): lambda _: b"n0:",
     bool: lambda value: b"b1:1" if value else b"b1:0",
-    int: _text(b"i"),
+    int: _encode_int,
     float: _text(b"f", repr),
-    str: _text(b"s"),
+    str: _encode_str,
     bytes: lambda value: _frame(b"y", value),
     bytearray: lambda value: _frame(b"y", bytes(value)),
     Decimal: _text(b"d"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from aiki_celery.model.status import RunStatus, StepKind, StepStatus
 
@@ -35,9 +36,11 @@ class NewRun:
         return f"{self.workflow}@{self.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class StepRecord:
-    """One recorded act of a run. ``seq`` counts from 1; instants are microseconds."""
+class StepRecord(NamedTuple):
+    """One recorded act of a run. ``seq`` counts from 1; instants are microseconds.
+
+    A tuple, because a replay makes as many of them as the run has records.
+    """
 
     seq: int
     kind: StepKind

@@ -18,6 +18,9 @@ REPORT = os.environ["CELERY_SUITE_REPORT"]
 SHARE, SHARES = map(int, os.environ.get("CELERY_SUITE_SHARE", "0/1").split("/"))
 JOURNAL = os.environ.get("CELERY_SUITE_JOURNAL")
 
+# The apps that have Aiki, so that the report can show that it was really there.
+apps_with_aiki: list[int] = []
+
 SEVERITY = ("passed", "skipped", "xfailed", "xpassed", "failed", "error")
 
 
@@ -47,6 +50,7 @@ class Outcomes:
             "outcome": outcome_of(worst),
             "seconds": round(sum(phase.duration for phase in phases), 3),
             "reruns": self.reruns.get(test, 0),
+            "apps_with_aiki": len(apps_with_aiki),
             "why": "" if worst.outcome == "passed" else last_line(worst.longreprtext or str(worst.longrepr)),
         }
         with open(self.path, "a") as file:
@@ -74,6 +78,7 @@ def install_aiki(journal: str) -> None:
     def with_aiki(*args: Any, **kwargs: Any) -> Any:
         app = plain(*args, **kwargs)
         Aiki(app, journal=journal)
+        apps_with_aiki.append(id(app))
         return app
 
     testing_app.TestApp = with_aiki

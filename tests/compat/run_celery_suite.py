@@ -33,12 +33,15 @@ def run_suite(side: str, options: argparse.Namespace, home: Path, suite: Path) -
         def run(part: Part) -> Rows:
             return part.run(side, home, suite, new_broker(), options.arguments)
 
-        rows = [row for rows in pool.map(run, parts_of(suite)) for row in rows]
+        parts = list(pool.map(run, parts_of(suite)))
+    rows = [row for part in parts for row in part]
     outcomes = {row["test"]: row["outcome"] for row in rows}
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(Counter(outcomes.values()).items()))
     again = sum(1 for row in rows if row["reruns"])
     took = time.monotonic() - started
+    apps = sum(part[-1]["apps_with_aiki"] for part in parts if part)
     print(f"{side}: {len(outcomes)} tests in {took:.0f} s: {counts}; {again} were tried again", flush=True)
+    print(f"{'':<{len(side)}}  Aiki was on {apps} apps", flush=True)
     return outcomes
 
 

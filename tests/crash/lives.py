@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import tempfile
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from celery import Celery
+from sqlalchemy import NullPool, create_engine
 
 from aiki_celery import Aiki, RunStatus, Workflow
 from aiki_celery.engine.ports import Forever
@@ -93,6 +95,11 @@ class Ground:
         binding.dispatcher = self.inbox
         binding.starter = Starter(binding.journal, self.inbox, binding.settings, binding.hooks)
         self.worker_id = binding.process.become_worker("crash-points")
+        self.reader = create_engine(url, poolclass=NullPool)
+
+    def live_here(self, workflow: Workflow[..., object], reference: str, after: Life | None = None) -> None:
+        """Lives in this very process, undisturbed, to the run's end; leaves no connection for a child to inherit."""
+        self._live(workflow, reference, after)
         self.aiki.close()
 
     def close(self) -> None:
@@ -122,6 +129,7 @@ class Ground:
         with tempfile.NamedTemporaryFile() as report:
             pid = os.fork()
             if pid == 0:
+                gc.freeze()
                 self._live_and_exit(workflow, reference, crash, after, superseded, Path(report.name))
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             assert code in (0, CRASHED), f"{workflow.name} {reference}: a life ended with {code} ({crash})"
@@ -161,7 +169,7 @@ class Ground:
         redelivery = Redelivery(context)
         if after is not None:
             free_process(context, self.worker_id, after.pid)
-        found = read_runs(self.url, reference_id=reference)
+        found = read_runs(self.reader, reference_id=reference)
         if found:
             run_id = found[0].id
         else:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import Engine, NullPool, create_engine, text
 
 from aiki_celery.model.status import RunStatus
 from aiki_celery.model.transitions import is_allowed
@@ -52,9 +52,9 @@ class Findings:
     wrong: list[str] = field(default_factory=list)
 
 
-def read_runs(url: str, *, reference_id: str | None = None, prefix: str = "aiki_") -> list[Run]:
+def read_runs(url: str | Engine, *, reference_id: str | None = None, prefix: str = "aiki_") -> list[Run]:
     """Reads every run of a journal, oldest first, or the ones with this reference id."""
-    engine = create_engine(url, poolclass=NullPool)
+    engine = create_engine(url, poolclass=NullPool) if isinstance(url, str) else url
     chosen = "" if reference_id is None else "WHERE reference_id = :reference"
     mine = f"WHERE run_id IN (SELECT id FROM {prefix}runs {chosen})"
     told = {} if reference_id is None else {"reference": reference_id}
@@ -77,7 +77,7 @@ def read_runs(url: str, *, reference_id: str | None = None, prefix: str = "aiki_
 
 
 def check_invariants(
-    url: str,
+    url: str | Engine,
     effects: Effects | None = None,
     *,
     crashes: int = 0,
@@ -89,7 +89,7 @@ def check_invariants(
     """Checks a journal at rest.
 
     Args:
-        url: SQLAlchemy URL of the journal.
+        url: SQLAlchemy URL of the journal, or an engine.
         effects: The judge's store.
         crashes: How many processes died in the middle of a run: each may repeat one at-least-once step.
         stalled: Ids of the runs that are meant to be stalled.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 
 from aiki_celery import Aiki, Workflow
 from aiki_celery.engine.ports import Forever
@@ -17,11 +17,11 @@ from aiki_celery.model.events import StepStarting
 from tests.harness.invariants import TERMINAL, Run, read_runs
 
 
-def check_replays(url: str, workflows: Iterable[Workflow[..., Any]], folder: Path) -> int:
+def check_replays(url: str | Engine, workflows: Iterable[Workflow[..., Any]], folder: Path) -> int:
     """Replays every finished run of these workflows in a copy of the journal; gives how many.
 
     Args:
-        url: SQLAlchemy URL of the journal.
+        url: SQLAlchemy URL of the journal, or an engine.
         workflows: Their code.
         folder: Where the copy is made.
 

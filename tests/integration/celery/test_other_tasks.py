@@ -7,6 +7,7 @@ from celery import Celery, chord, group
 
 from aiki_celery import Aiki, DefinitionInvalid
 from tests.integration.celery.deployment import Deployment
+from tests.integration.celery.flows import add as add_workflow
 
 
 def test_plain_task_keeps_its_class_acks_headers_and_route(shop: Deployment) -> None:
@@ -34,14 +35,17 @@ def test_aiki_changes_no_celery_setting() -> None:
     assert apps[0].conf.task_routes == apps[1].conf.task_routes
 
 
-def test_workflow_refuses_the_name_of_a_plain_task() -> None:
+def test_workflow_refuses_the_name_of_a_plain_task(sqlite_url: str) -> None:
     """Two of one name would hide one another."""
     app = Celery("twins", broker="memory://", set_as_current=False)
 
-    @app.task(name="add")
+    @app.task(name="add", shared=False)
     def add(x: int, y: int) -> int:
         return x + y
 
-    Aiki(app)
+    aiki = Aiki(app, journal=sqlite_url)
+    app.finalize()
+    with aiki, pytest.raises(DefinitionInvalid, match="'add'"):
+        add_workflow.delay(1, 2)
     with pytest.raises(DefinitionInvalid, match="'add'"):
-        app.finalize()
+        aiki.binding  # noqa: B018 - what a worker asks for when it starts
