@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -27,7 +28,7 @@ from aiki_celery.journal.journal import Journal
 from aiki_celery.model.clock import Clock
 from aiki_celery.model.events import RunEvent
 from aiki_celery.model.records import RunView, Transition
-from aiki_celery.settings import NAMES, PREFIX, AikiSettings, read_settings
+from aiki_celery.settings import NAMES, PREFIX, AikiSettings, check_names, read_settings
 
 E = TypeVar("E", bound=RunEvent)
 
@@ -44,13 +45,19 @@ class Aiki:
     Args:
         app: The Celery application, now or by :meth:`init_app`.
         clock: For tests on SQLite: tells and passes the time.
-        **settings: Settings without their prefix, ``journal`` above all.
+        **settings: Settings without their prefix, ``journal`` above all: a URL, or the SQLAlchemy engine of a server
+            database that the application has already.
 
     Raises:
+        SettingInvalid: There is no setting of that name.
         ConfigurationError: The application has an Aiki already.
     """
 
     def __init__(self, app: Celery | None = None, *, clock: Clock | None = None, **settings: Any) -> None:
+        check_names(settings)
+        self._engine = None if isinstance(settings.get("journal", ""), str) else settings["journal"]
+        if self._engine is not None:
+            settings["journal"] = self._engine.url.render_as_string()
         self._keywords = settings
         self._clock = clock
         self._app: Celery | None = None
@@ -117,7 +124,7 @@ class Aiki:
             with self._lock:
                 if self._binding is None:
                     settings = read_settings(_celery_settings(app), os.environ, self._keywords)
-                    journal = Journal(settings, self._clock.now if self._clock is not None else None)
+                    journal = Journal(settings, self._clock.now if self._clock else None, self._engine)
                     self._binding = Binding(app, settings, self._hooks, journal, self._clock)
         return self._binding
 
@@ -154,7 +161,8 @@ class Aiki:
         binding = self.binding
         queue = binding.queue_for(workflow, options.queue)
         if self.app.conf.task_always_eager:
-            run = binding.starter.new_run(workflow, args, kwargs, options, queue)
+            at_once = replace(options, delay=None, due_at=None)
+            run = binding.starter.new_run(workflow, args, kwargs, at_once, queue)
             binding.journal.ensure_ready()
             run_id = binding.journal.starts.insert(
                 run, return_existing=options.on_conflict == "return_existing"

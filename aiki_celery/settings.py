@@ -121,6 +121,16 @@ def read_settings(
         raise SettingInvalid(_explain(error, values, origins)) from None
 
 
+def check_names(keywords: Mapping[str, Any]) -> None:
+    """Refuse keyword arguments that name no setting.
+
+    Raises:
+        SettingInvalid: There is no setting of that name; says which is near it.
+    """
+    for key in keywords:
+        _take(key, None, f"Aiki({key}=...)", {}, {})
+
+
 def _take(name: str, value: Any, origin: str, values: dict[str, Any], origins: dict[str, str]) -> None:
     if name not in NAMES:
         near = difflib.get_close_matches(name, NAMES, n=1)

@@ -27,6 +27,9 @@ logger = logging.getLogger("aiki_celery.caretaker")
 #: Seconds between two looks at the pool's processes.
 WATCH_POOL = 0.25
 
+#: Notes are gathered for this long, in seconds, so that many are acted on by one statement.
+GATHER = 0.02
+
 #: Longest time a failing duty is left alone, in seconds.
 LONGEST_BACKOFF = 30.0
 
@@ -101,6 +104,7 @@ class Caretaker:
         self._redelivery = Redelivery(context)
         self._stop = threading.Event()
         self._is_draining = False
+        self._last_notes = 0.0
         self._thread = threading.Thread(target=self._run, name="aiki-caretaker", daemon=True)
         poll = context.settings.poll_interval
         self._notes_duty = Duty("notes", self._read_notes, WATCH_POOL if pool is not None else 3600.0)
@@ -151,14 +155,19 @@ class Caretaker:
             )
             if self._notes.bell.wait(max(0.0, soonest - time.monotonic())):
                 self._notes.bell.clear()
-                self._notes_duty.next_at = 0.0
+                self._notes_duty.next_at = min(self._notes_duty.next_at, self._last_notes + GATHER)
 
     def _read_notes(self) -> None:
         """Do what the event loop asked for. Time limits come before deaths: a timed-out run is not to be recovered."""
         journal = self._context.journal
+        self._last_notes = time.monotonic()
         for run_id, pid, limit in self._notes.take_timed_out():
             journal.recovery.fail_timed_out(run_id, self._worker_id, pid, limit)
-        dead = set(self._notes.take_lost())
+        lost = self._notes.take_lost()
+        if lost:
+            # Those that died before they could take their run leave it queued, and its message is spent.
+            journal.timers.mark_unpublished([run_id for _, run_id in lost])
+        dead = {pid for pid, _ in lost if pid}
         if self._pool is not None:
             dead |= self._pool.take_dead()
         for pid in dead:

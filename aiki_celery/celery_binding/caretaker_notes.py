@@ -16,7 +16,7 @@ class CaretakerNotes:
         self.bell = threading.Event()
         self._confirmed: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._timed_out: queue.SimpleQueue[tuple[str, int, float]] = queue.SimpleQueue()
-        self._lost: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._lost: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
 
     def confirm(self, run_id: str) -> None:
         """Note that Celery has told everybody of a run's end."""
@@ -28,11 +28,10 @@ class CaretakerNotes:
         self._timed_out.put((run_id, pid or 0, limit))
         self.bell.set()
 
-    def lose(self, pid: int | None) -> None:
-        """Note that a process has died."""
-        if pid is not None:
-            self._lost.put(pid)
-            self.bell.set()
+    def lose(self, pid: int | None, run_id: str) -> None:
+        """Note that a process has died over a message about a run."""
+        self._lost.put((pid or 0, run_id))
+        self.bell.set()
 
     def take_confirmed(self) -> list[str]:
         """Take the runs that are confirmed."""
@@ -42,8 +41,8 @@ class CaretakerNotes:
         """Take the runs that were timed out: id, process, limit in seconds."""
         return _drained(self._timed_out)
 
-    def take_lost(self) -> list[int]:
-        """Take the processes that have died."""
+    def take_lost(self) -> list[tuple[int, str]]:
+        """Take the processes that have died, with the run whose message each was working on."""
         return _drained(self._lost)
 
 

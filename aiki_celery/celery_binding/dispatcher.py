@@ -59,6 +59,7 @@ class CeleryDispatcher:
             task_id=envelope.run_id,
             producer=producer,
             headers={**headers, **header("journal")},
+            serializer="json",
             add_to_parent=False,
             **options,
         )

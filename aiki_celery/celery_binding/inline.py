@@ -11,7 +11,7 @@ from aiki_celery.definitions.options import StartOptions
 from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.engine.execute import Outcome
 from aiki_celery.engine.ports import Forever
-from aiki_celery.errors import RunError, WorkflowCancelled, WorkflowFailed
+from aiki_celery.errors import JournalUnavailable, RunError, WorkflowCancelled, WorkflowFailed
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import Claim, RunView, StepRecord
 from aiki_celery.model.status import RunStatus
@@ -34,14 +34,16 @@ def run_new(
     run = binding.starter.run_of(
         workflow, bound.values, bound.text, StartOptions(), binding.queue_for(workflow, None), run_id=run_id
     )
-    owner = binding.process.owner()
+    owner = binding.process.owner_here()
     taken = binding.executor.claim_new(run, owner) or binding.executor.claim(run_id, owner)
     return _to_the_end(binding, workflow, run_id, taken)
 
 
 def run_queued(binding: Binding, workflow: Workflow[..., Any], run_id: str) -> Outcome:
     """Do a run here to its end that is in the journal as queued."""
-    return _to_the_end(binding, workflow, run_id, binding.executor.claim(run_id, binding.process.owner()))
+    return _to_the_end(
+        binding, workflow, run_id, binding.executor.claim(run_id, binding.process.owner_here())
+    )
 
 
 def wait(
@@ -80,6 +82,8 @@ def _to_the_end(
         if taken is None:
             return _done_elsewhere(binding, run_id)
         outcome = binding.executor.run(workflow, *taken, Forever(), told=True)
+        if outcome.status is None:
+            _refuse_to_wait_for_ourselves(binding, run_id, taken[0].epoch, outcome)
         if outcome.due_at is None or outcome.status in (RunStatus.COMPLETED, RunStatus.FAILED):
             return (
                 outcome
@@ -87,7 +91,20 @@ def _to_the_end(
                 else _done_elsewhere(binding, run_id)
             )
         _sleep_until(binding, outcome.due_at)
-        taken = binding.executor.claim(run_id, binding.process.owner())
+        taken = binding.executor.claim(run_id, binding.process.owner_here())
+
+
+def _refuse_to_wait_for_ourselves(binding: Binding, run_id: str, epoch: int, outcome: Outcome) -> None:
+    """Tell the caller when the run was not taken over by a worker, but the journal was away for too long.
+
+    Raises:
+        JournalUnavailable: The run is still this process's; a worker recovers it when this process has ended.
+    """
+    run = binding.journal.views.get(run_id)
+    if run.epoch == epoch and not run.status.is_terminal:
+        raise JournalUnavailable(
+            f"{outcome.exception}. The run is journaled; a worker goes on with it after this process has ended."
+        )
 
 
 def _sleep_until(binding: Binding, due_at: int) -> None:

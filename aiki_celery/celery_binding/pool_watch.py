@@ -11,10 +11,14 @@ class PoolWatch:
 
     Args:
         pids: Gives the process ids the pool has now.
+        collect: Makes the pool look after its processes now; safe to call from any thread.
     """
 
-    def __init__(self, pids: Callable[[], Iterable[int]]) -> None:
+    def __init__(
+        self, pids: Callable[[], Iterable[int]], collect: Callable[[], object] = lambda: None
+    ) -> None:
         self._pids = pids
+        self._collect = collect
         self._known: set[int] = set()
 
     def take_dead(self) -> set[int]:
@@ -23,6 +27,10 @@ class PoolWatch:
         ended = {pid for pid in current if _has_ended(pid)}
         dead = (self._known - current) | (self._known & ended) | ended
         self._known = current - ended
+        if ended:
+            # Celery may have looked a moment too early, and would look again after five seconds; until then it hands
+            # messages to the dead.
+            self._collect()
         return dead
 
 

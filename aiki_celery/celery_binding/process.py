@@ -28,6 +28,10 @@ class DrainFlag:
         """Ask every process of this worker to let go of its run at the next step. Safe in a signal handler."""
         self._memory[0] = 1
 
+    def lower(self) -> None:
+        """Begin anew, for a worker started in a process where one has ended."""
+        self._memory[0] = 0
+
     @property
     def is_up(self) -> bool:
         """Whether the worker is ending."""
@@ -84,6 +88,7 @@ class ProcessIdentity:
     def become_worker(self, hostname: str) -> str:
         """Make this process a worker's main process, and give the worker's new id."""
         self._worker_id = f"{hostname[:40]}/{uuid.uuid4().hex[:12]}"
+        self.drain.lower()
         os.environ[WORKER_ID] = self._worker_id
         return self._worker_id
 
@@ -97,9 +102,17 @@ class ProcessIdentity:
         os.environ.pop(WORKER_ID, None)
 
     def owner(self) -> Owner:
-        """Give who owns what this process claims now. A process that is no worker's says by itself that it is alive."""
+        """Give who owns the runs whose messages this process works on."""
         if self._worker_id is not None:
             return Owner(self._worker_id, os.getpid())
+        return self.owner_here()
+
+    def owner_here(self) -> Owner:
+        """Give who owns the runs that code in this process does by itself; this process says that it is alive.
+
+        That is another owner than the worker even in a worker's process: the worker looks after runs by their messages,
+        and these have none.
+        """
         with self._lock:
             if self._alone is None or self._alone[0] != os.getpid():
                 self._alone = (os.getpid(), self._stand_alone())

@@ -9,7 +9,7 @@ from celery.exceptions import Ignore, Reject, Retry, WorkerLostError
 from celery.worker import state
 from celery.worker.request import Request
 
-from aiki_celery.celery_binding.message import is_journal_first
+from aiki_celery.celery_binding.message import has_callbacks, is_journal_first
 
 
 class WorkflowRequest(Request):
@@ -26,7 +26,7 @@ class WorkflowRequest(Request):
         failed, _, _ = failed__retval__runtime
         result = super().on_success(failed__retval__runtime, **kwargs)
         if not failed:
-            self.task.binding.caretaker_notes.confirm(self.id)
+            self._confirm()
         return result
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
@@ -38,7 +38,7 @@ class WorkflowRequest(Request):
             return self._on_lost_process()
         result = super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
         if return_ok and not isinstance(error, (Ignore, Reject, Retry)):
-            self.task.binding.caretaker_notes.confirm(self.id)
+            self._confirm()
         return result
 
     def on_timeout(self, soft: bool, timeout: float) -> Any:
@@ -47,10 +47,15 @@ class WorkflowRequest(Request):
             self.task.binding.caretaker_notes.time_out(self.id, self.worker_pid, timeout)
         return super().on_timeout(soft, timeout)
 
+    def _confirm(self) -> None:
+        """Note that Celery has told everybody of the run's end, if anybody was to be told."""
+        if has_callbacks(self._context) or self.task.stores_result(self._context):
+            self.task.binding.caretaker_notes.confirm(self.id)
+
     def _on_lost_process(self) -> None:
         state.task_ready(self)
         if self._already_cancelled or self._already_revoked:
             return
-        self.task.binding.caretaker_notes.lose(self.worker_pid)
+        self.task.binding.caretaker_notes.lose(self.worker_pid, self.id)
         # The message of a run that was not journaled yet is the only trace of it.
         self.reject(requeue=True)

@@ -31,6 +31,7 @@ class WorkflowTask(Task):
     reject_on_worker_lost = True
     acks_on_failure_or_timeout = True
     typing = False
+    serializer = "json"
     Request = "aiki_celery.celery_binding.request:WorkflowRequest"
 
     #: The application and its journal; set by the compiler.

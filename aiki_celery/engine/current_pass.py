@@ -181,7 +181,9 @@ class Pass:
         """End the pass without a word to the journal; the worker's sweep frees the run.
 
         Raises:
-            ClaimLost: Always.
+            ClaimLost: Always, unless the process itself is being ended, whose exception goes on.
         """
         self.over = ClaimLost(why)
+        if not isinstance(error, Exception):
+            raise error
         raise self.over from error

@@ -31,7 +31,7 @@ class Outcome:
     """How a pass ended.
 
     Attributes:
-        status: The run's state now; None when the run is somebody else's.
+        status: The run's state now; None when this pass lost the run, ``exception`` says how.
         output: JSON text of the result, of a completed run.
         error: JSON text of the error, of a failed or stalled run.
         exception: The exception itself, where this very pass raised it.
@@ -43,9 +43,6 @@ class Outcome:
     error: str | None = None
     exception: BaseException | None = None
     due_at: int | None = None
-
-
-LOST = Outcome(None)
 
 
 class Executor:
@@ -195,7 +192,7 @@ class Executor:
         if isinstance(current.over, RunSuspended):
             return Outcome(current.settled_as, due_at=current.due_at)
         logger.warning("%s", current.over)
-        return LOST
+        return Outcome(None, exception=current.over)
 
     def _finish(
         self,

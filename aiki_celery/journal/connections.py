@@ -35,14 +35,21 @@ class Connections:
     Args:
         url: SQLAlchemy URL.
         clock: Tells the instant in microseconds on SQLite, which has no clock of its own; tests give a fake one.
+        engine: An engine to use instead of one made from the URL.
 
     Raises:
         SettingInvalid: The URL cannot be used, or its driver is not installed.
     """
 
-    def __init__(self, url: str, clock: Callable[[], int] | None = None) -> None:
-        self.url = _checked(url)
-        self.engine = _make_engine(self.url, clock or _system_now)
+    def __init__(
+        self, url: str, clock: Callable[[], int] | None = None, engine: Engine | None = None
+    ) -> None:
+        self.url = _checked(url) if engine is None else engine.url
+        if engine is not None and engine.dialect.name == "sqlite":
+            raise SettingInvalid(
+                "aiki_journal is an engine of SQLite: the journal prepares SQLite's connections itself. Give the URL."
+            )
+        self.engine = engine or _make_engine(self.url, clock or _system_now)
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._gate = ForkGate(self.engine)
 
@@ -170,7 +177,9 @@ def _make_engine(url: URL, clock: Callable[[], int]) -> Engine:
     elif backend == "postgresql":
         options["connect_args"] = {"connect_timeout": 10, "application_name": "aiki_celery"} | dict(url.query)
     else:
-        options["connect_args"] = {"connect_timeout": 10, "charset": "utf8mb4"}
+        # In UTC: in a zone with daylight saving, the hour that comes twice would take the clock back.
+        utc = "SET time_zone = '+00:00'"
+        options["connect_args"] = {"connect_timeout": 10, "charset": "utf8mb4", "init_command": utc}
         options["pool_recycle"] = 3600
         # Avoids the gap locks of REPEATABLE READ, over which concurrent sweeps would fall. Set here and not by a
         # statement on connecting, which SQLAlchemy would undo when the connection goes back to the pool.

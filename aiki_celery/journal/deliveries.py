@@ -97,7 +97,10 @@ class Deliveries:
         find = (
             select(*(runs.c[name] for name in ENVELOPE_COLUMNS))
             .where(
-                self._queued, runs.c.due_at <= db_asked(), runs.c.definition.in_(list(definitions)), *conditions
+                self._queued,
+                runs.c.due_at <= db_asked(),
+                runs.c.definition.in_(list(definitions)),
+                *conditions,
             )
             .order_by(runs.c.due_at)
             .limit(limit)

@@ -41,7 +41,7 @@ def _sqlite_now(element: Any, compiler: Any, **options: Any) -> str:
     return "aiki_now()"
 
 
-class db_asked(FunctionElement[int]):  # noqa: N801 - a SQL function
+class db_asked(FunctionElement[int]):
     """The instant at which the statement began, for comparisons: as it does not change, an index can be searched by it.
 
     Never later than :class:`db_now`, so nothing that is compared with it counts as due too early.

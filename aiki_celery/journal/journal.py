@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 
 from aiki_celery.journal import migrate
 from aiki_celery.journal.claims import Claims
@@ -32,10 +32,13 @@ class Journal:
     Args:
         settings: Where it is and how its tables are called.
         clock: For tests on SQLite: tells the instant in microseconds.
+        engine: The application's own engine of a server database, instead of one made from the settings.
     """
 
-    def __init__(self, settings: AikiSettings, clock: Callable[[], int] | None = None) -> None:
-        self.connections = Connections(settings.journal, clock)
+    def __init__(
+        self, settings: AikiSettings, clock: Callable[[], int] | None = None, engine: Engine | None = None
+    ) -> None:
+        self.connections = Connections(settings.journal, clock, engine)
         self.schema = Schema(settings.table_prefix, settings.schema_)
         gap = settings.redelivery_after
         self.starts = Starts(self.connections, self.schema, gap)

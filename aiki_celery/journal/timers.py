@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import bindparam, func, literal, select, update
+from sqlalchemy import bindparam, literal, select, update
 
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_asked, db_now
@@ -34,8 +34,10 @@ class Timers:
         self._timed = is_any(runs.c.status, sorted(status.value for status in TIMED))
         # One look into the index for each state: over several states at once, all who wait would be read.
         earliest = (
-            select(func.min(runs.c.due_at))
+            select(runs.c.due_at)
             .where(runs.c.status == status.value, runs.c.due_at.is_not(None))
+            .order_by(runs.c.due_at)
+            .limit(1)
             .scalar_subquery()
             for status in sorted(TIMED)
         )
@@ -44,8 +46,8 @@ class Timers:
     def seconds_to_next(self) -> float | None:
         """Give the seconds until the next run is due, zero or less when one is, or None when none waits for a time."""
         with self._connections.autocommit() as connection:
-            now, *earliest = self._next.run(connection).one()
-        due = [int(instant) for instant in earliest if instant is not None]
+            now, *earliest = tuple(self._next.run(connection).one())
+        now, due = found[0], [int(instant) for instant in found[1:] if instant is not None]
         return (min(due) - int(now)) / MICROSECOND if due else None
 
     def queue_due(self, definitions: Collection[str], limit: int) -> list[Envelope]:

@@ -64,7 +64,8 @@ def insert_rows(journal: Journal, table: str, rows: list[dict[str, Any]]) -> Non
 def analyze(journal: Journal) -> None:
     """Lets the database count its rows, as its own housekeeping would."""
     statement = {"sqlite": "ANALYZE", "postgresql": "ANALYZE"}.get(
-        journal.connections.dialect, f"ANALYZE TABLE {journal.schema.runs.name}, {journal.schema.workers.name}"
+        journal.connections.dialect,
+        f"ANALYZE TABLE {journal.schema.runs.name}, {journal.schema.workers.name}",
     )
     with journal.connections.autocommit() as connection:
         connection.exec_driver_sql(statement)

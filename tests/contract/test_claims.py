@@ -128,3 +128,14 @@ def test_claim_tells_the_databases_instant(journal: Journal) -> None:
     """The pass' clock starts at the instant of the claim."""
     claim = claimed(journal)
     assert 0 <= claim.now - claim.created_at < 60_000_000
+
+
+def test_connections_read_what_is_committed_in_utc(journal: Journal) -> None:
+    """On MariaDB, every connection, also one used before, is free of gap locks and of daylight saving."""
+    if journal.connections.dialect != "mysql":
+        pytest.skip("a matter of MariaDB and MySQL alone")
+    seen = set()
+    for connect in (journal.connections.autocommit, journal.connections.transaction) * 2:
+        with connect() as connection:
+            seen.add(tuple(connection.exec_driver_sql("SELECT @@tx_isolation, @@session.time_zone").one()))
+    assert {("READ-COMMITTED", "+00:00")} == seen

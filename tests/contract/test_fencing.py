@@ -25,7 +25,9 @@ WRITES: dict[str, Write] = {
         RunStatus.SLEEPING, (step(2, epoch=claim.epoch),), due_at=claim.now, why="waits", attempt=1
     ),
     "hand over": lambda writing, _: writing.hand_over("drain"),
-    "complete": lambda writing, _: writing.finish(RunStatus.COMPLETED, output='"zombie"', why="over", told=True),
+    "complete": lambda writing, _: writing.finish(
+        RunStatus.COMPLETED, output='"zombie"', why="over", told=True
+    ),
     "complete untold": lambda writing, _: writing.finish(
         RunStatus.COMPLETED, output='"zombie"', why="over", told=False
     ),

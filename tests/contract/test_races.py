@@ -31,7 +31,7 @@ def beside() -> Iterator[ThreadPoolExecutor]:
 
 
 def until_it_waits(journal: Journal, late: Future[Any]) -> None:
-    """Returns when the other thread waits for a lock, where the database can tell; on SQLite, all wait for the writer."""
+    """Returns when the other thread waits for a lock; SQLite cannot tell, there all wait for the one writer."""
     question = WAITING.get(journal.connections.dialect)
     if question is None:
         return

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiki_celery import OutcomeUnknown, Retry, TaskFailed, Workflow, WorkflowRun, current_step, task, workflow
-from tests.harness.effects import record_effect
+from tests.harness.telling import tell
 
 #: Longest retry delay that is slept in the process, in these tests.
 INLINE_WAIT = 0.03
@@ -14,12 +14,6 @@ INLINE_WAIT = 0.03
 
 class Declined(Exception):
     """A declared error."""
-
-
-def tell(name: str, **facts: Any) -> None:
-    """Records the effect of the step this is called in."""
-    step = current_step()
-    record_effect(name, key=step.idempotency_key, attempt=step.attempt, **facts)
 
 
 @task(name="crash-act")

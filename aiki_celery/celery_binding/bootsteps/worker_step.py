@@ -105,6 +105,7 @@ class WorkerStep(bootsteps.StartStopStep):
             self._caretaker.end()
         if self._heartbeat is not None:
             self._heartbeat.end()
+        self.binding.process.leave_worker()
 
 
 def worker_step_for(binding: Binding) -> type[WorkerStep]:
@@ -115,7 +116,13 @@ def worker_step_for(binding: Binding) -> type[WorkerStep]:
 def _watch(worker: Any) -> PoolWatch | None:
     if not hasattr(getattr(worker.pool, "_pool", None), "_pool"):
         return None
-    return PoolWatch(lambda: [process.pid for process in list(worker.pool._pool._pool)])
+    hub = getattr(worker, "hub", None)
+
+    def collect() -> None:
+        if hub is not None:
+            hub.call_soon(worker.pool._pool.maintain_pool)
+
+    return PoolWatch(lambda: [process.pid for process in list(worker.pool._pool._pool)], collect)
 
 
 def _held_runs() -> Iterable[str]:

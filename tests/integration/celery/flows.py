@@ -11,7 +11,7 @@ from typing import Any
 from celery import shared_task
 from pydantic import BaseModel
 
-from aiki_celery import Retry, WorkflowRun, task, workflow
+from aiki_celery import Retry, TaskFailed, WorkflowRun, task, workflow
 from tests.harness.effects import Effects, record_effect
 
 GATE_PATIENCE = 60.0
@@ -74,10 +74,35 @@ def journey(run: WorkflowRun, key: str, sleep: float = 0.0) -> list[str]:
     return [*done, mark.run(run, key, "last")]
 
 
+@task()
+def die(key: str, times: int) -> int:
+    """Ends its process the first so many times."""
+    record_effect("step", key=key, step="die")
+    if (begun := Effects.from_env().count("step", key=key, step="die")) <= times:
+        os._exit(70)
+    return begun
+
+
+@workflow(name="deadly")
+def deadly(run: WorkflowRun, key: str, times: int) -> list[Any]:
+    """Its second step ends its process the first so many times."""
+    return [mark.run(run, key, "first"), die.run(run, key, times), mark.run(run, key, "last")]
+
+
 @workflow(name="naps")
 def naps(run: WorkflowRun, key: str, count: int, seconds: float) -> int:
     """Steps of a known length, one after the other."""
     return sum(nap.run(run, key, number, seconds) for number in range(count))
+
+
+@workflow(name="patient")
+def patient(run: WorkflowRun, key: str) -> str:
+    """Catches what its held step raises, as code that cleans up would."""
+    try:
+        hold.run(run, key)
+    except TaskFailed as error:
+        return mark.run(run, key, f"caught {error.type}")
+    return mark.run(run, key, "last")
 
 
 @workflow(name="add")

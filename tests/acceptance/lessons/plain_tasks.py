@@ -1,0 +1,17 @@
+"""Tasks without any workflow: what Celery does by itself."""
+
+from __future__ import annotations
+
+import time
+
+from celery import shared_task
+
+from tests.harness.effects import record_effect
+
+
+@shared_task(name="plain-effect", acks_late=True)
+def effect(name: str, seconds: float = 0.0) -> str:
+    record_effect(name)
+    time.sleep(seconds)
+    record_effect(f"{name} ended")
+    return name
