@@ -46,7 +46,7 @@ class Timers:
     def seconds_to_next(self) -> float | None:
         """Give the seconds until the next run is due, zero or less when one is, or None when none waits for a time."""
         with self._connections.autocommit() as connection:
-            now, *earliest = tuple(self._next.run(connection).one())
+            found: list[Any] = list(self._next.run(connection).one())
         now, due = found[0], [int(instant) for instant in found[1:] if instant is not None]
         return (min(due) - int(now)) / MICROSECOND if due else None
 

@@ -19,7 +19,7 @@ from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -160,7 +160,7 @@ def _model_defaults(model: type[BaseModel]) -> dict[str, Callable[[], Any] | Non
     """Give, for each field of a model, a function that makes its default, or None where it is required."""
     defaults: dict[str, Callable[[], Any] | None] = {}
     for name, field in model.model_fields.items():
-        if field.is_required() or field.default_factory_takes_validated_data:
+        if field.is_required() or field.default_factory_takes_validated_data or _is_tag(field.annotation):
             defaults[name] = None
         else:
             defaults[name] = lambda field=field: field.get_default(call_default_factory=True)  # type: ignore[misc]
@@ -175,10 +175,30 @@ def _model_fields(value: BaseModel) -> Iterable[tuple[str, Any]]:
     yield from (value.__pydantic_extra__ or {}).items()
 
 
+@lru_cache(maxsize=1024)
+def _dataclass_tags(kind: type) -> frozenset[str]:
+    """Give the fields of a dataclass that tell it from the other members of a union."""
+    try:
+        return frozenset(name for name, annotation in get_type_hints(kind).items() if _is_tag(annotation))
+    except NameError:  # an annotation that is known to type checkers alone
+        return frozenset()
+
+
+def _is_tag(annotation: Any) -> bool:
+    """Tell whether a field can have one value only, as ``kind: Literal["cat"] = "cat"`` of a discriminated union has.
+
+    It is never left out: it is all that tells one member of the union from another with the same content.
+    """
+    return get_origin(annotation) is Literal and len(get_args(annotation)) == 1
+
+
 def _dataclass_fields(value: Any) -> Iterable[tuple[str, Any]]:
+    tags = _dataclass_tags(type(value))
     for field in dataclasses.fields(value):
         content = getattr(value, field.name)
-        if field.default is not dataclasses.MISSING:
+        if field.name in tags:
+            pass
+        elif field.default is not dataclasses.MISSING:
             if is_default(content, field.default):
                 continue
         elif field.default_factory is not dataclasses.MISSING and is_default(
@@ -189,10 +209,19 @@ def _dataclass_fields(value: Any) -> Iterable[tuple[str, Any]]:
 
 
 def is_default(content: Any, default: Any) -> bool:
-    """Tell whether a value is its default: the same type and equal (so ``True`` is not ``1``)."""
+    """Tell whether a value is its default: the same type and content (so ``True`` is not ``1``, nor ``[True]`` ``[1]``)."""
     if content is default:
         return True
+    kind = type(content)
+    if kind is not type(default):
+        return False
+    if kind in _EXACT:
+        return bool(content == default)
     try:
-        return type(content) is type(default) and bool(content == default)
+        return encode(content) == encode(default)
     except Exception:
         return False
+
+
+#: Types whose equal values have equal encodings. A float is none: ``0.0`` equals ``-0.0``, and NaN not even itself.
+_EXACT = frozenset({bool, int, str, bytes, UUID, date, timedelta})
