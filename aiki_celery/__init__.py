@@ -53,12 +53,12 @@ __all__ = [
     # Definitions
     "Retry",
     "Task",
-    "Workflow",
     "task",
+    "Workflow",
     "workflow",
     # Inside a workflow or a task
-    "WorkflowRun",
     "current_step",
+    "WorkflowRun",
     # Outside
     "RunStatus",
     "WorkflowHandle",

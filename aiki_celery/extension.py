@@ -16,8 +16,10 @@ from celery import Celery
 from aiki_celery.celery_binding import process_signals
 from aiki_celery.celery_binding.binding import Binding
 from aiki_celery.celery_binding.bootsteps.worker_step import worker_step_for
+from aiki_celery.celery_binding.celery_settings import celery_settings
 from aiki_celery.celery_binding.compile import compile_all
 from aiki_celery.celery_binding.inline import run_queued, wait
+from aiki_celery.celery_binding.lazy import LazyBinding
 from aiki_celery.celery_binding.transport import register
 from aiki_celery.definitions.current import runtime_scope, set_default_runtime
 from aiki_celery.definitions.options import StartOptions
@@ -28,7 +30,7 @@ from aiki_celery.journal.journal import Journal
 from aiki_celery.model.clock import Clock
 from aiki_celery.model.events import RunEvent
 from aiki_celery.model.records import RunView, Transition
-from aiki_celery.settings import NAMES, PREFIX, AikiSettings, check_names, read_settings
+from aiki_celery.settings import AikiSettings, check_names, read_settings
 
 E = TypeVar("E", bound=RunEvent)
 
@@ -87,7 +89,7 @@ class Aiki:
         register()
         self._app = app
         app.aiki = self
-        lazy = _LazyBinding(self)
+        lazy = LazyBinding(app, lambda: self.binding)
         app.steps["worker"].add(worker_step_for(lazy))  # type: ignore[arg-type]
         process_signals.connect(lazy)  # type: ignore[arg-type]
         if app.configured:
@@ -123,7 +125,7 @@ class Aiki:
             app = self.app
             with self._lock:
                 if self._binding is None:
-                    settings = read_settings(_celery_settings(app), os.environ, self._keywords)
+                    settings = read_settings(celery_settings(app), os.environ, self._keywords)
                     journal = Journal(settings, self._clock.now if self._clock else None, self._engine)
                     self._binding = Binding(app, settings, self._hooks, journal, self._clock)
         return self._binding
@@ -243,35 +245,3 @@ class Aiki:
         if not named and str(journal).startswith("sqlite"):
             file = str(journal).partition(":///")[2].partition("?")[0]
             conf.broker_url = f"aiki+sqlite:///{file if file.startswith('/') else Path(file)}"
-
-
-class _LazyBinding:
-    """Stands for the binding where it must be named before the settings can be read.
-
-    Args:
-        aiki: The extension.
-    """
-
-    def __init__(self, aiki: Aiki) -> None:
-        self._aiki = aiki
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "app":
-            return self._aiki.app
-        return getattr(self._aiki.binding, name)
-
-
-def _celery_settings(app: Celery) -> dict[str, Any]:
-    """Give the Celery settings that are ours, with or without a namespace before them."""
-    conf = app.conf
-    found: dict[str, Any] = {}
-    space = f"{app.namespace}_".lower() if app.namespace else ""
-    for key in list(conf.keys()):
-        name = str(key).lower().removeprefix(space)
-        if name.startswith(PREFIX):
-            found[name] = conf[key]
-    for name in NAMES:
-        value = conf.get(PREFIX + name)
-        if value is not None:
-            found[PREFIX + name] = value
-    return found

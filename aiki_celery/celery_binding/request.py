@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
@@ -21,13 +22,10 @@ class WorkflowRequest(Request):
         if is_journal_first(self.request_dict):
             self.acknowledge()
 
-    def on_success(self, failed__retval__runtime: Any, **kwargs: Any) -> Any:
-        """Note that Celery has told everybody of the run's end."""
-        failed, _, _ = failed__retval__runtime
-        result = super().on_success(failed__retval__runtime, **kwargs)
-        if not failed:
-            self._confirm()
-        return result
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Celery makes a subclass of its own for each task, whose ``on_success`` does not call ours: wrap it."""
+        super().__init_subclass__(**options)
+        cls.on_success = _confirming(cls.on_success)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """A process that died is no failure: the run is recovered. Anything else is as in Celery."""
@@ -47,6 +45,12 @@ class WorkflowRequest(Request):
             self.task.binding.caretaker_notes.time_out(self.id, self.worker_pid, timeout)
         return super().on_timeout(soft, timeout)
 
+    def interrupt(self, pool: Any) -> None:
+        """End the process that is at it. The journal frees the run."""
+        self._already_cancelled = True
+        state.task_ready(self)
+        pool.terminate_job(self.worker_pid, signal.SIGTERM)
+
     def _confirm(self) -> None:
         """Note that Celery has told everybody of the run's end, if anybody was to be told."""
         if has_callbacks(self._context) or self.task.stores_result(self._context):
@@ -59,3 +63,16 @@ class WorkflowRequest(Request):
         self.task.binding.caretaker_notes.lose(self.worker_pid, self.id)
         # The message of a run that was not journaled yet is the only trace of it.
         self.reject(requeue=True)
+
+
+def _confirming(on_success: Any) -> Any:
+    """Note, after Celery's own work, that it has told everybody of the run's end."""
+
+    def confirm_too(self: WorkflowRequest, failed__retval__runtime: Any, **options: Any) -> Any:
+        result = on_success(self, failed__retval__runtime, **options)
+        # A failure went to on_failure, which notes it by itself.
+        if not failed__retval__runtime[0]:
+            self._confirm()
+        return result
+
+    return confirm_too

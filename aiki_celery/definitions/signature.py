@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
-import operator
-import types as python_types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +12,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from aiki_celery.definitions.parameters import Parameters
 from aiki_celery.definitions.values import ValueType, first_message, round_trip, value_type
-from aiki_celery.errors import DefinitionInvalid, InputInvalid, NotJournalable, ResultInvalid
-from aiki_celery.model.canonical import encode, hash_sorted, is_default
-
-_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+from aiki_celery.errors import DefinitionInvalid, InputInvalid, ResultInvalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +46,7 @@ class Signature:
     def __init__(self, function: Callable[..., Any], name: str, skip: int = 0) -> None:
         self._function = function
         self._name = name
-        self._skip = skip
-        self._parameters = list(inspect.signature(function).parameters.values())[skip:]
-        self._signature = inspect.Signature(self._parameters)
-        self._hashed = sorted(
-            (
-                (parameter.name, encode(parameter.name), _left_out(parameter))
-                for parameter in self._parameters
-            ),
-            key=lambda hashed: hashed[1],
-        )
-        self._positional = _all_positional(self._parameters)
-        self._required = sum(parameter.default is inspect.Parameter.empty for parameter in self._parameters)
+        self._parameters = Parameters(function, name, skip)
         self._types: dict[str, ValueType] | None = None
         self._result: ValueType | None = None
         with contextlib.suppress(NameError):
@@ -85,7 +70,7 @@ class Signature:
         """
         types = self._types or self._resolve()
         values: dict[str, Any] = {}
-        for argument, given in self._match(args, kwargs).items():
+        for argument, given in self._parameters.match(args, kwargs).items():
             try:
                 values[argument] = types[argument].validate(given)
             except ValidationError as error:
@@ -124,12 +109,12 @@ class Signature:
         """
         types = self._resolve()
         values: dict[str, Any] = {}
-        for argument, given in self._match(args, kwargs).items():
+        for argument, given in self._parameters.match(args, kwargs).items():
             try:
                 values[argument] = types[argument].from_message(given)
             except ValidationError as error:
                 raise InputInvalid(self._name, argument, first_message(error)) from error
-        return self.bind_input(*self.call_form(values))
+        return self.bind_input(*self._parameters.call_form(values))
 
     def to_message(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Validate arguments and turn them into the plain JSON that a Celery message carries.
@@ -141,18 +126,8 @@ class Signature:
         types = self._resolve()
         values = self.bind_input(args, kwargs).values
         plain = {name: types[name].to_message(value, self._name, name) for name, value in values.items()}
-        positional, keywords = self.call_form(plain)
+        positional, keywords = self._parameters.call_form(plain)
         return list(positional), keywords
-
-    def _match(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        if not kwargs and self._required <= len(args) <= len(self._positional):
-            return dict(zip(self._positional, args, strict=False))
-        try:
-            return self._signature.bind(*args, **kwargs).arguments
-        except TypeError as error:
-            raise InputInvalid(
-                self._name, "", f"{error}; the signature is {self._name}{self._signature}"
-            ) from None
 
     def read(self, text: str) -> dict[str, Any]:
         """Read arguments back from the journal. A parameter that is gone from the signature is dropped.
@@ -173,21 +148,7 @@ class Signature:
 
     def call_form(self, values: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Turn arguments by name into positional and keyword arguments for the call."""
-        positional: list[Any] = []
-        keywords: dict[str, Any] = {}
-        by_position = True
-        for parameter in self._parameters:
-            if parameter.name not in values:
-                by_position = by_position and parameter.kind in _VARIADIC
-            elif parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-                positional.extend(values[parameter.name])
-            elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                keywords.update(values[parameter.name])
-            elif by_position and parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-                positional.append(values[parameter.name])
-            else:
-                keywords[parameter.name] = values[parameter.name]
-        return tuple(positional), keywords
+        return self._parameters.call_form(values)
 
     def hash(self, values: Mapping[str, Any]) -> str:
         """Hash arguments canonically, those equal to their default left out.
@@ -196,15 +157,10 @@ class Signature:
             NotJournalable: An argument has no canonical form.
         """
         try:
-            return hash_sorted(
-                [
-                    (key, values[name])
-                    for name, key, left_out in self._hashed
-                    if name in values and not (left_out is not None and left_out(values[name]))
-                ]
-            )
-        except TypeError as error:
-            raise NotJournalable(self._name, "the arguments", str(error)) from error
+            return self._parameters.hash(values)
+        except NotJournalable:
+            self.write(values)  # says where, if the value has no JSON form either
+            raise
 
     def write_result(self, value: Any) -> tuple[str, Any]:
         """Validate a result and give its JSON text and the value a replay will see.
@@ -247,9 +203,9 @@ class Signature:
         types: dict[str, ValueType] = {}
         place = ""
         try:
-            for parameter in self._parameters:
-                place = f"parameter {parameter.name!r}"
-                types[parameter.name] = value_type(_annotation(parameter, hints))
+            for parameter, annotation in self._parameters.annotations(hints):
+                place = f"parameter {parameter!r}"
+                types[parameter] = value_type(annotation)
             place = "the return annotation"
             self._result = value_type(hints.get("return", inspect.Parameter.empty))
         except NameError:
@@ -265,33 +221,3 @@ class Signature:
 def split_object(text: str) -> dict[str, str]:
     """Split the JSON object of stored arguments into the JSON text of each."""
     return {key: json.dumps(value, ensure_ascii=False) for key, value in json.loads(text).items()}
-
-
-def _annotation(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:
-    annotation = hints.get(parameter.name, inspect.Parameter.empty)
-    if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-        return (
-            list if annotation is inspect.Parameter.empty else python_types.GenericAlias(list, (annotation,))
-        )
-    if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-        return (
-            dict[str, Any]
-            if annotation is inspect.Parameter.empty
-            else python_types.GenericAlias(dict, (str, annotation))
-        )
-    return annotation
-
-
-def _left_out(parameter: inspect.Parameter) -> Callable[[Any], bool] | None:
-    """Give a function that tells whether a value is left out of the hash, or None where every value counts."""
-    if parameter.kind in _VARIADIC:
-        return operator.not_
-    if parameter.default is inspect.Parameter.empty:
-        return None
-    return lambda value: is_default(value, parameter.default)
-
-
-def _all_positional(parameters: Sequence[inspect.Parameter]) -> list[str]:
-    """Give the parameters' names if all can be given by position, which binds without much ado; else none."""
-    simple = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [parameter.name for parameter in parameters] if all(p.kind in simple for p in parameters) else []

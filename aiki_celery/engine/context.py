@@ -12,7 +12,7 @@ from typing import Any
 from aiki_celery.definitions.options import StepOptions
 from aiki_celery.definitions.task import Task
 from aiki_celery.engine.current_pass import Pass
-from aiki_celery.engine.step_runner import Step
+from aiki_celery.engine.step_runner import perform
 from aiki_celery.engine.waiting import sleep_for, sleep_until
 from aiki_celery.errors import InputInvalid
 from aiki_celery.model.clock import from_datetime, to_datetime, to_seconds
@@ -124,7 +124,7 @@ class WorkflowRun:
     ) -> Any:
         """Run a task as an inline step, or give its recorded outcome; what ``task.run(run, ...)`` calls."""
         self._pass.check()
-        return Step(self._pass, task, options, args, kwargs).outcome()
+        return perform(self._pass, task, options, args, kwargs)
 
     def _draw(self, kind: str) -> bytes:
         self._pass.check()

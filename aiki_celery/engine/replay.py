@@ -67,6 +67,7 @@ class Record:
 
     def take(self, address: str) -> StepRecord | None:
         """Consume the next outcome recorded at an address, or give None where there is none left."""
+        self._calls[address] = self._calls.get(address, 0) + 1
         queue = self._outcomes.get(address)
         if not queue:
             return None
@@ -82,11 +83,9 @@ class Record:
         self._unread -= 1
         return queue.popleft()
 
-    def count_call(self, address: str) -> int:
-        """Count a call of an address, and give how many there were before."""
-        calls = self._calls.get(address, 0)
-        self._calls[address] = calls + 1
-        return calls
+    def calls_of(self, address: str) -> int:
+        """Tell how often an address has been asked for in this pass."""
+        return self._calls.get(address, 0)
 
     def notes(self, address: str) -> list[StepRecord]:
         """Give the attempts and starts recorded for the step in flight at an address."""

@@ -13,9 +13,17 @@ from typing import Any
 import tenacity
 
 from aiki_celery.definitions.retry import Retry
-from aiki_celery.errors import Fatal, RetryAfter, ValueRejected
+from aiki_celery.errors import AikiError, Fatal, RetryAfter, ValueRejected
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import StepRecord
+
+
+class ResultRefused(AikiError):
+    """The retry policy asked for another attempt because of what the task returned, and then gave up."""
+
+    def __init__(self, result: Any) -> None:
+        super().__init__(f"the retry policy refused the result {result!r:.200}")
+        self.result = result
 
 
 def delay_after(
@@ -34,7 +42,10 @@ def delay_after(
         return None
     state = _rebuilt(policy, failed, started_at, now)
     outcome = tenacity.Future(state.attempt_number)
-    outcome.set_exception(error)
+    if isinstance(error, ResultRefused):
+        outcome.set_result(error.result)
+    else:
+        outcome.set_exception(error)
     state.outcome = outcome
     if not policy.retry(state):
         return None

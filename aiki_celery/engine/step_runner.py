@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from aiki_celery.definitions.current import step_scope
 from aiki_celery.definitions.options import StepOptions
 from aiki_celery.definitions.retry import Retry
 from aiki_celery.definitions.task import Task
+from aiki_celery.engine.addressing import address_of
 from aiki_celery.engine.current_pass import Pass
+from aiki_celery.engine.current_step import CurrentStep
 from aiki_celery.engine.failures import read_failure, write_failure
-from aiki_celery.engine.retrying import delay_after, is_result_refused
-from aiki_celery.errors import AikiError, InputInvalid, NonDeterminismError, OutcomeUnknown
+from aiki_celery.engine.retrying import ResultRefused, delay_after, is_result_refused
+from aiki_celery.errors import NonDeterminismError, OutcomeUnknown
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.events import (
     AttemptCommitted,
@@ -30,25 +31,32 @@ from aiki_celery.model.status import RunStatus, StepKind, StepStatus
 logger = logging.getLogger("aiki_celery.step")
 
 
-@dataclass
-class CurrentStep:
-    """What ``current_step()`` gives inside a task."""
+def perform(
+    current: Pass, task: Task[..., Any], options: StepOptions, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Any:
+    """Give a step's recorded outcome, or run it and record one.
 
-    run_id: str
-    workflow: str
-    task: str
-    idempotency_key: str
-    attempt: int
-
-    @property
-    def log(self) -> logging.LoggerAdapter[logging.Logger]:
-        """A logger that knows run and step."""
-        facts = {"aiki_run_id": self.run_id, "aiki_workflow": self.workflow, "aiki_step": self.task}
-        return logging.LoggerAdapter(logger, facts)
-
-
-class ResultRefused(AikiError):
-    """The retry policy asked for another attempt because of what the task returned, and then gave up."""
+    Raises:
+        InputInvalid: The arguments do not fit.
+        NotJournalable: An argument has no JSON form.
+        TaskFailed: The task gave up with an undeclared error; a declared one is raised as itself.
+        OutcomeUnknown: The task is at-most-once and was interrupted.
+        NonDeterminismError: It is not recorded while other steps are that were not asked for.
+    """
+    values = task.signature.bind_values(args, kwargs)
+    address = address_of(task, options, values)
+    recorded = current.record.take(address)
+    if recorded is None:
+        if current.record.unconsumed:
+            current.over = NonDeterminismError(current.claim.run_id, address, current.record.left_over())
+            raise current.over
+        return Step(current, task, options, values, address).run()
+    if current.hooks:
+        claim = current.claim
+        current.hooks.emit(StepReplayed(claim.run_id, claim.workflow, task.name, address, recorded.attempt))
+    if recorded.status is StepStatus.COMPLETED:
+        return task.signature.read_result(recorded.value or "null")
+    Step(current, task, options, values, address).raise_recorded(recorded)
 
 
 class Step:
@@ -58,12 +66,8 @@ class Step:
         current: The pass it belongs to.
         task: The task's definition.
         options: Options of this call.
-        args: The caller's positional arguments.
-        kwargs: The caller's keyword arguments.
-
-    Raises:
-        InputInvalid: The arguments do not fit.
-        NotJournalable: An argument has no JSON form.
+        values: The arguments by name, validated.
+        address: Where its outcome is recorded.
     """
 
     def __init__(
@@ -71,42 +75,26 @@ class Step:
         current: Pass,
         task: Task[..., Any],
         options: StepOptions,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
+        values: Mapping[str, Any],
+        address: str,
     ) -> None:
         self._pass = current
         self._task = task
-        self._options = options
-        self._values = task.signature.bind_values(args, kwargs)
-        self.address = self._address(options)
-        self._ordinal = current.record.count_call(self.address)
+        self._policy: Retry = options.retry or task.settings.retry
+        self._values = values
+        self._address = address
+        self._ordinal = current.record.calls_of(address) - 1
         self._first_seq = 0
 
-    def outcome(self) -> Any:
-        """Give the step's recorded outcome, or run it and record one.
-
-        Raises:
-            TaskFailed: The task gave up with an undeclared error; a declared one is raised as itself.
-            OutcomeUnknown: The task is at-most-once and was interrupted.
-            NonDeterminismError: It is not recorded while other steps are that were not asked for.
-        """
-        current = self._pass
-        recorded = current.record.take(self.address)
-        if recorded is None:
-            if current.record.unconsumed:
-                self._diverged()
-            return self._run()
+    def raise_recorded(self, recorded: StepRecord) -> NoReturn:
+        """Raise what a recorded failure raises."""
         self._first_seq = recorded.seq
-        if current.hooks:
-            current.hooks.emit(StepReplayed(*self._facts(recorded.attempt)))
-        if recorded.status is StepStatus.COMPLETED:
-            return self._task.signature.read_result(recorded.value or "null")
         self._raise(recorded.value or "{}", recorded.seq)
 
-    def _run(self) -> Any:
-        """Run attempt after attempt until one is final."""
+    def run(self) -> Any:
+        """Run attempt after attempt until one is final, and record each."""
         current = self._pass
-        notes = current.record.notes(self.address)
+        notes = current.record.notes(self._address)
         failed = [note for note in notes if note.kind is StepKind.ATTEMPT]
         self._first_seq = notes[0].seq if notes else current.record.last_seq + 1
         text = self._task.signature.write(self._values)
@@ -126,7 +114,7 @@ class Step:
             try:
                 value = self._call(attempt)
                 if is_result_refused(self._policy, value, failed, started_at, current.clock.now()):
-                    raise ResultRefused(f"the retry policy refused the result {value!r:.200}")
+                    raise ResultRefused(value)
                 result, value = self._task.signature.write_result(value)
                 current.check_size(result, self._task.name, "the result")
             except Exception as error:
@@ -234,7 +222,7 @@ class Step:
             seq=current.next_seq(),
             kind=kind,
             name=self._task.name,
-            address=self.address,
+            address=self._address,
             status=status,
             attempt=attempt,
             epoch=current.claim.epoch,
@@ -246,39 +234,10 @@ class Step:
         )
 
     @property
-    def _policy(self) -> Retry:
-        return self._options.retry or self._task.settings.retry
-
-    @property
     def idempotency_key(self) -> str:
         """Stable over every retry, crash and redelivery: the run, the address, and which call of that address it is."""
-        return f"{self._pass.claim.run_id}:{self.address}:{self._ordinal}"
-
-    def _address(self, options: StepOptions) -> str:
-        task = self._task
-        if options.key is not None:
-            address = f"{task.name}#{options.key}"
-        elif task.settings.input_key is not None:
-            address = f"{task.name}#{self._key_of_input()}"
-        else:
-            address = f"{task.settings.name}:{task.signature.hash(self._values)}"
-        return address
-
-    def _key_of_input(self) -> str:
-        args, kwargs = self._task.signature.call_form(self._values)
-        assert self._task.settings.input_key is not None
-        key = self._task.settings.input_key(*args, **kwargs)
-        if not isinstance(key, str) or not 0 < len(key) <= 200:
-            raise InputInvalid(
-                self._task.name, "input_key", f"must give 1 to 200 characters, not {key!r:.60}"
-            )
-        return key
+        return f"{self._pass.claim.run_id}:{self._address}:{self._ordinal}"
 
     def _facts(self, attempt: int) -> tuple[str, str, str, str, int]:
         claim = self._pass.claim
-        return claim.run_id, claim.workflow, self._task.name, self.address, attempt
-
-    def _diverged(self) -> NoReturn:
-        current = self._pass
-        current.over = NonDeterminismError(current.claim.run_id, self.address, current.record.left_over())
-        raise current.over
+        return claim.run_id, claim.workflow, self._task.name, self._address, attempt

@@ -12,7 +12,8 @@ from aiki_celery.journal.claims import Claims
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.deliveries import Deliveries
 from aiki_celery.journal.dialect import db_now
-from aiki_celery.journal.passes import JournalPass, PassStatements
+from aiki_celery.journal.pass_statements import PassStatements
+from aiki_celery.journal.passes import JournalPass
 from aiki_celery.journal.recovery import Recovery
 from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.settlements import Settlements

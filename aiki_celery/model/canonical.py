@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from pydantic import BaseModel
-from pydantic_core import to_jsonable_python
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 #: Version of the encoding; a change of any byte it produces is a new version.
 ENCODING_VERSION = 1
@@ -149,7 +149,10 @@ def _encode_other(value: Any) -> bytes:
 
 
 def _jsonable(value: Any) -> Any:
-    plain = to_jsonable_python(value, inf_nan_mode="strings", bytes_mode="base64")
+    try:
+        plain = to_jsonable_python(value, inf_nan_mode="strings", bytes_mode="base64")
+    except PydanticSerializationError as error:
+        raise TypeError(str(error)) from error
     if type(plain) not in _ENCODERS:
         raise TypeError(f"a value of type {type(value).__name__} has no canonical form")
     return plain
@@ -176,7 +179,7 @@ def _model_fields(value: BaseModel) -> Iterable[tuple[str, Any]]:
 
 
 @lru_cache(maxsize=1024)
-def _dataclass_tags(kind: type) -> frozenset[str]:
+def _dataclass_tags(kind: Any) -> frozenset[str]:
     """Give the fields of a dataclass that tell it from the other members of a union."""
     try:
         return frozenset(name for name, annotation in get_type_hints(kind).items() if _is_tag(annotation))
@@ -193,7 +196,7 @@ def _is_tag(annotation: Any) -> bool:
 
 
 def _dataclass_fields(value: Any) -> Iterable[tuple[str, Any]]:
-    tags = _dataclass_tags(type(value))
+    tags = _dataclass_tags(value.__class__)
     for field in dataclasses.fields(value):
         content = getattr(value, field.name)
         if field.name in tags:
@@ -209,7 +212,7 @@ def _dataclass_fields(value: Any) -> Iterable[tuple[str, Any]]:
 
 
 def is_default(content: Any, default: Any) -> bool:
-    """Tell whether a value is its default: the same type and content (so ``True`` is not ``1``, nor ``[True]`` ``[1]``)."""
+    """Tell whether a value is its default: of the same type and content, so ``[True]`` is not ``[1]``."""
     if content is default:
         return True
     kind = type(content)

@@ -80,7 +80,8 @@ def unsorted_exports(source: str) -> list[str]:
     for before, name in itertools.pairwise(_exports(source)):
         between = (line.strip() for line in lines[before.lineno : name.lineno - 1])
         new_group = any(not line or line.startswith("#") for line in between)
-        if not new_group and str(before.value).casefold() >= str(name.value).casefold():
+        first, second = str(before.value), str(name.value)
+        if not new_group and (first == second or first.casefold() > second.casefold()):
             found.append(str(name.value))
     return found
 

@@ -9,7 +9,9 @@ from tests.architecture import rules
 PACKAGE = Path(__file__).resolve().parents[2] / "aiki_celery"
 
 # Path below the package -> why that file is one idea although it is long.
-LONGER_FILES: dict[str, str] = {}
+LONGER_FILES: dict[str, str] = {
+    "errors.py": "the tree of errors is read as one",
+}
 
 
 def test_no_file_is_longer_than_250_lines() -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import insert, literal, select, text, update
 
 from aiki_celery.errors import ClaimLost
 from aiki_celery.journal.journal import Journal
-from aiki_celery.journal.passes import PassStatements
+from aiki_celery.journal.pass_statements import PassStatements
 from aiki_celery.model.records import StepRecord
 from tests.contract.rows import count, run_row
 from tests.contract.stories import BOB, in_pass, step, token

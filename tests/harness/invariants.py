@@ -229,6 +229,9 @@ def _judge_effects(runs: list[Run], effects: Effects, crashes: int, found: Findi
                 found.repeats += times - recorded
             elif times > starts[address]:
                 found.wrong.append(f"I5: run {run.id}: at-most-once {address} had {times} effects")
+        if run.row["status"] == "stalled":
+            # The step in flight had its effects and no outcome.
+            found.repeats += sum(left.pop(place) for place in list(left) if place[0] == run.id)
         found.wrong += _too_late(run, had)
     if found.repeats > crashes:
         found.wrong.append(f"I5: {found.repeats} effects were repeated, with {crashes} crashes")

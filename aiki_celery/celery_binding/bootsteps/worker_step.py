@@ -41,7 +41,7 @@ class WorkerStep(bootsteps.StartStopStep):
         """Take the worker's identity before the pool makes its processes, and wrap its soft shutdown."""
         wait = getattr(worker, "wait_for_soft_shutdown", None)
         if wait is not None:
-            worker.wait_for_soft_shutdown = self._draining_first(wait)
+            worker.wait_for_soft_shutdown = self._draining_first(worker, wait)
 
     def start(self, worker: Any) -> None:
         """Begin to beat and to sweep.
@@ -87,10 +87,18 @@ class WorkerStep(bootsteps.StartStopStep):
         if self._caretaker is not None:
             self._caretaker.drain()
 
-    def _draining_first(self, wait: Any) -> Any:
-        def drain_and_wait(*args: Any, **kwargs: Any) -> Any:
+    def _draining_first(self, worker: Any, wait: Any) -> Any:
+        """Drain while a cold shutdown grants its grace, and then end what is left.
+
+        Celery itself cancels only what was not acknowledged, and would wait for the rest.
+        """
+
+        def drain_and_wait(*args: Any, **kwargs: Any) -> None:
             self._drain()
-            return wait(*args, **kwargs)
+            wait(*args, **kwargs)
+            for request in list(state.active_requests):
+                if isinstance(request.task, WorkflowTask) and request.acknowledged:
+                    _interrupt(request, worker.pool)
 
         return drain_and_wait
 
@@ -123,6 +131,13 @@ def _watch(worker: Any) -> PoolWatch | None:
             hub.call_soon(worker.pool._pool.maintain_pool)
 
     return PoolWatch(lambda: [process.pid for process in list(worker.pool._pool._pool)], collect)
+
+
+def _interrupt(request: Any, pool: Any) -> None:
+    try:
+        request.interrupt(pool)
+    except NotImplementedError:
+        logger.info("Run %s: this pool cannot end it; the worker waits for its step.", request.id)
 
 
 def _held_runs() -> Iterable[str]:

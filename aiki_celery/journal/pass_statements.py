@@ -1,0 +1,127 @@
+"""The statements of a pass, compiled once per journal. Each carries the fence: the run, its epoch, its state."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, insert, literal, null, select, update
+
+from aiki_celery.journal.connections import Connections
+from aiki_celery.journal.dialect import db_now
+from aiki_celery.journal.history import appended, first_line
+from aiki_celery.journal.schema import Schema
+from aiki_celery.journal.statement import Statement
+from aiki_celery.model.status import RunStatus
+
+_COLUMNS = (
+    *(
+        "seq",
+        "kind",
+        "name",
+        "address",
+        "status",
+        "attempt",
+        "epoch",
+        "started_at",
+        "finished_at",
+        "due_at",
+        "input",
+    ),
+    "value",
+)
+
+
+class PassStatements:
+    """The statements of a pass, compiled once per journal.
+
+    Args:
+        connections: The database.
+        schema: The tables.
+    """
+
+    def __init__(self, connections: Connections, schema: Schema) -> None:
+        self.connections = connections
+        dialect = connections.engine.dialect
+        runs, steps = schema.runs, schema.steps
+        held = (
+            runs.c.id == bindparam("run"),
+            runs.c.epoch == bindparam("fence"),
+            runs.c.status == RunStatus.RUNNING.value,
+        )
+        names = ["run_id", *_COLUMNS]
+        values = [bindparam(name, type_=steps.c[name].type).label(name) for name in names]
+        fenced = select(*values).where(*held).with_for_update(read=True)
+        self.append = Statement(insert(steps).from_select(names, fenced), dialect)
+        self.insert = Statement(insert(steps).values({name: bindparam(name) for name in names}), dialect)
+        self.written = Statement(
+            select(steps.c.epoch, steps.c.address, steps.c.finished_at, steps.c.kind).where(
+                steps.c.run_id == bindparam("run_id"), steps.c.seq == bindparam("seq")
+            ),
+            dialect,
+        )
+        free = {"owner": null(), "owner_pid": null(), "claim_token": null()}
+        why = bindparam("why", type_=runs.c.history.type)
+        self.park = {
+            status: Statement(
+                update(runs)
+                .where(*held)
+                .values(
+                    status=status.value,
+                    reason=bindparam("note"),
+                    due_at=bindparam("wake_at", type_=runs.c.due_at.type),
+                    attempt=bindparam("try"),
+                    history=appended(runs.c.history, status, why),
+                    **free,
+                ),
+                dialect,
+            )
+            for status in (RunStatus.SLEEPING, RunStatus.AWAITING_RETRY)
+        }
+        self.hand_over = Statement(
+            update(runs)
+            .where(*held)
+            .values(
+                status=RunStatus.QUEUED.value,
+                queued_at=db_now(),
+                published_at=null(),
+                due_at=db_now(),
+                deliveries=0,
+                history=appended(runs.c.history, RunStatus.QUEUED, why),
+                **free,
+            ),
+            dialect,
+        )
+        self.finish = {
+            (status, told): Statement(
+                update(runs)
+                .where(*held)
+                .values(
+                    status=status.value,
+                    reason=bindparam("note"),
+                    output=bindparam("result", type_=runs.c.output.type),
+                    error=bindparam("failure", type_=runs.c.error.type),
+                    settlement=null() if told else "pending",
+                    finished_at=null() if status is RunStatus.STALLED else db_now(),
+                    due_at=null(),
+                    history=appended(runs.c.history, status, why),
+                    **(free if told else {}),
+                ),
+                dialect,
+            )
+            for status in (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.STALLED)
+            for told in (True, False)
+        }
+        self.state = Statement(
+            select(runs.c.status, runs.c.epoch).where(runs.c.id == bindparam("run")), dialect
+        )
+        pages = schema.history_pages
+        self.turn_page = Statement(
+            insert(pages).from_select(
+                ["run_id", "page", "lines"], select(runs.c.id, runs.c.epoch, runs.c.history).where(*held)
+            ),
+            dialect,
+        )
+        self.clear_page = Statement(
+            update(runs)
+            .where(*held)
+            .values(history=first_line(RunStatus.RUNNING, literal("history continued"))),
+            dialect,
+        )
