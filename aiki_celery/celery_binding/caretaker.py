@@ -161,15 +161,15 @@ class Caretaker:
         """Do what the event loop asked for. Time limits come before deaths: a timed-out run is not to be recovered."""
         journal = self._context.journal
         self._last_notes = time.monotonic()
+        # Looked at first, acted on last: the note of a time limit is made before its process is ended.
+        dead = self._pool.take_dead() if self._pool is not None else set()
         for run_id, pid, limit in self._notes.take_timed_out():
             journal.recovery.fail_timed_out(run_id, self._worker_id, pid, limit)
         lost = self._notes.take_lost()
         if lost:
             # Those that died before they could take their run leave it queued, and its message is spent.
             journal.timers.mark_unpublished([run_id for _, run_id in lost])
-        dead = {pid for pid, _ in lost if pid}
-        if self._pool is not None:
-            dead |= self._pool.take_dead()
+        dead |= {pid for pid, _ in lost if pid}
         for pid in dead:
             free_process(self._context, self._worker_id, pid)
         confirmed = self._notes.take_confirmed()

@@ -11,12 +11,14 @@ from celery.exceptions import Ignore
 from pydantic_core import from_json
 
 from aiki_celery.celery_binding.binding import Binding
+from aiki_celery.celery_binding.chord_claim import claim_seconds
 from aiki_celery.celery_binding.message import has_callbacks, is_journal_first, kept_options, unknown_version
 from aiki_celery.definitions.options import StartOptions
 from aiki_celery.definitions.registry import registry
 from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.engine.execute import Outcome
 from aiki_celery.errors import RunNotFound, WorkflowFailed
+from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import Claim, StepRecord
 from aiki_celery.model.status import RunStatus
 
@@ -91,6 +93,8 @@ class Delivery:
     def _retell(self) -> Any:
         """Give the recorded outcome of a finished run again, if nobody has confirmed that Celery heard of it."""
         journal, run_id = self._binding.journal, self._request.id
+        if self._request.chord and self._may_be_publishing(run_id):
+            raise Ignore
         if not journal.claims.claim_settlement(run_id, self._binding.process.owner(), uuid.uuid4().hex):
             logger.debug("Message for run %s: nothing to do; it is held, waiting, over or unknown.", run_id)
             raise Ignore
@@ -100,6 +104,16 @@ class Delivery:
             raise Ignore from None
         logger.info("Run %s is %s; telling its callbacks again.", run_id, run.status)
         return self._answer(Outcome(run.status, output=run.output, error=run.error))
+
+    def _may_be_publishing(self, run_id: str) -> bool:
+        """Tell whether a dead process may still hold the chord: a result told now would be lost; a sweep comes back."""
+        journal = self._binding.journal
+        try:
+            finished_at = journal.views.get(run_id).finished_at
+        except RunNotFound:
+            return False
+        held_for = claim_seconds(self._binding.app.conf) * MICROSECOND
+        return finished_at is not None and journal.now() - finished_at < held_for
 
     def _answer(self, outcome: Outcome) -> Any:
         if outcome.status is RunStatus.COMPLETED:

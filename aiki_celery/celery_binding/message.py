@@ -49,7 +49,8 @@ def unknown_version(headers: Mapping[str, Any]) -> Any:
 def kept_options(request: Any) -> str | None:
     """Write as JSON what a continuation has to carry on of a request (Celery's ``Context``), or None for nothing."""
     options = request.as_execution_options()
-    kept = {name: options[name] for name in _KEPT if options.get(name)}
+    # The first of a group has the index 0.
+    kept = {name: options[name] for name in _KEPT if options.get(name) or _is_index(name, options.get(name))}
     if kept.get("root_id") == request.id:
         del kept["root_id"]
     headers = {name: value for name, value in (options.get("headers") or {}).items() if name != HEADER}
@@ -70,3 +71,7 @@ def read_options(text: str | None) -> dict[str, Any]:
 def has_callbacks(request: Any) -> bool:
     """Tell whether Celery publishes or counts something when this request (``Context``) ends."""
     return any((request.callbacks, request.errbacks, request.chain, request.chord, request.group))
+
+
+def _is_index(name: str, value: Any) -> bool:
+    return name == "group_index" and value is not None

@@ -52,7 +52,9 @@ def _pass_on(binding: Binding, message: Any, name: str, run_id: str) -> None:
             _OPTIONS[key]: value for key, value in (embedded or {}).items() if value and key in _OPTIONS
         }
         options |= {
-            _OPTIONS[key]: message.headers[key] for key in _HEADER_OPTIONS if message.headers.get(key)
+            _OPTIONS[key]: message.headers[key]
+            for key in _HEADER_OPTIONS
+            if message.headers.get(key) is not None
         }
         delivered = message.delivery_info or {}
         # Gives a worker that has the workflow time to take it before it comes back to this one.

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from aiki_celery.definitions.parameters import Parameters
 from aiki_celery.definitions.values import ValueType, first_message, round_trip, value_type
-from aiki_celery.errors import DefinitionInvalid, InputInvalid, ResultInvalid
+from aiki_celery.errors import DefinitionInvalid, InputInvalid, NotJournalable, ResultInvalid
 
 
 @dataclass(frozen=True, slots=True)

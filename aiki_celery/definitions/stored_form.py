@@ -12,9 +12,10 @@ they may be what turns JSON into that type.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 from pydantic_core import CoreConfig, SchemaSerializer, SchemaValidator, ValidationError
 
 #: How values are written, whatever the models' own settings say.
@@ -57,7 +58,7 @@ class StoredForm:
     __slots__ = ("_reader", "_strict_reader", "_writer")
 
     def __init__(self, adapter: TypeAdapter[Any]) -> None:
-        schema = _stored(adapter.core_schema)
+        schema = _stored(adapter.core_schema, frozenset(_validators_of_models(adapter.core_schema)))
         self._writer = _build(SchemaSerializer, schema)
         self._reader = _build(SchemaValidator, schema)
         self._strict_reader = adapter.validator
@@ -92,26 +93,26 @@ def _build(factory: Any, schema: Any) -> Any:
         return factory(schema, STORED_CONFIG)
 
 
-def _stored(node: Any) -> Any:
+def _stored(node: Any, validators: frozenset[int]) -> Any:
     """Copy a core schema, leaving out what the journal does not want."""
     if isinstance(node, list):
-        return [_stored(item) for item in node]
+        return [_stored(item, validators) for item in node]
     if isinstance(node, tuple):
-        return tuple(_stored(item) for item in node)
+        return tuple(_stored(item, validators) for item in node)
     if not isinstance(node, dict):
         return node
     kind = node.get("type")
-    if kind in _VALIDATOR_NODES and _belongs_to_model(node["function"]):
-        return _stored(_inner(node))
-    copy = {key: _stored(value) for key, value in node.items() if not _unwanted(kind, key)}
+    if kind in _VALIDATOR_NODES and id(_function(node["function"].get("function"))) in validators:
+        return _stored(_inner(node), validators)
+    copy = {key: _stored(value, validators) for key, value in node.items() if not _unwanted(kind, key)}
     if kind in {"model", "dataclass", "typed-dict"}:
         copy["config"] = {**node.get("config", {}), **STORED_CONFIG}
+        if copy["config"].get("extra_fields_behavior") == "forbid":
+            copy["config"]["extra_fields_behavior"] = "ignore"
     if kind in {"model-fields", "dataclass-args", "typed-dict"}:
         copy["computed_fields"] = []
         if node.get("extra_behavior") == "forbid":
             copy["extra_behavior"] = "ignore"
-        if node.get("config", {}).get("extra_fields_behavior") == "forbid":
-            copy["config"]["extra_fields_behavior"] = "ignore"
     return copy
 
 
@@ -134,15 +135,24 @@ def _unwanted(kind: Any, key: str) -> bool:
     )
 
 
-def _belongs_to_model(function: Any) -> bool:
-    """Tell whether a validator is a method of a model or pydantic dataclass, declared with pydantic's decorators."""
-    target = function.get("function") if isinstance(function, dict) else None
-    owner = getattr(target, "__self__", None)
-    if owner is None:
-        # A wrap or before validator is stored as a plain function of the class when it is a static method.
-        return False
-    cls = owner if isinstance(owner, type) else type(owner)
-    return issubclass(cls, BaseModel) or hasattr(cls, "__pydantic_decorators__")
+def _validators_of_models(node: Any) -> Iterator[int]:
+    """Give the identities of the validators that models and pydantic dataclasses declare with pydantic's decorators."""
+    if isinstance(node, (list, tuple)):
+        for item in node:
+            yield from _validators_of_models(item)
+    elif isinstance(node, dict):
+        declared = getattr(node.get("cls"), "__pydantic_decorators__", None)
+        if declared is not None:
+            for group in (declared.field_validators, declared.validators, declared.model_validators):
+                for decorator in group.values():
+                    yield id(_function(decorator.func))
+        for item in node.values():
+            yield from _validators_of_models(item)
+
+
+def _function(callable: Any) -> Any:
+    """Give the plain function of a method, of which a class makes a new one each time it is asked."""
+    return getattr(callable, "__func__", callable)
 
 
 def make_adapter(annotation: Any) -> TypeAdapter[Any]:

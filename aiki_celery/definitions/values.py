@@ -91,7 +91,10 @@ class PlainValue:
             for place, problem in _not_plain(value, path, ()):
                 raise NotJournalable(definition, place, problem)
         try:
-            return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            if not text.isascii():
+                text.encode()  # half a surrogate pair is no text
+            return text
         except (ValueError, UnicodeEncodeError) as error:
             raise NotJournalable(definition, path, str(error)) from error
 

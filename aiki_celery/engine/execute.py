@@ -69,7 +69,8 @@ class Executor:
 
     def claim_new(self, run: NewRun, owner: Owner) -> tuple[Claim, list[StepRecord]] | None:
         """Journal a run whose message carried its input, as taken; None when the journal has it already."""
-        now = self._journal.starts.insert_claimed(run, owner, uuid.uuid4().hex)
+        token = uuid.uuid4().hex
+        now = self._journal.starts.insert_claimed(run, owner, token)
         if now is None:
             return None
         claim = Claim(
@@ -77,6 +78,7 @@ class Executor:
             workflow=run.workflow,
             version=run.version,
             epoch=1,
+            token=token,
             attempt=1,
             reference_id=run.reference_id,
             input=run.input,

@@ -51,7 +51,12 @@ class Connections:
             )
         self.engine = engine or _make_engine(self.url, clock or _system_now)
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._gate = ForkGate(self.engine)
+        self.engines = [self.engine]
+        self._relaxed: Engine | None = None
+        if self.dialect == "sqlite":
+            self.engines.append(_make_engine(self.url, clock or _system_now, sync="NORMAL"))
+            self._relaxed = self.engines[1].execution_options(isolation_level="AUTOCOMMIT")
+        self._gate = ForkGate(self.engines)
 
     @property
     def dialect(self) -> str:
@@ -83,6 +88,23 @@ class Connections:
         except DBAPIError as error:
             # It was lost; the pool makes another.
             logger.debug("Closing a connection failed: %s", error)
+        finally:
+            self._gate.leave()
+
+    @contextmanager
+    def relaxed(self) -> Iterator[Connection]:
+        """Give an autocommit connection for what may be undone by a failure of the machine: claims and heartbeats.
+
+        On SQLite its commits are not synced to the disk one by one; elsewhere the statement itself says so, or cannot.
+        """
+        if self._relaxed is None:
+            with self.autocommit() as connection:
+                yield connection
+            return
+        self._gate.enter()
+        try:
+            with self._relaxed.connect() as connection:
+                yield connection
         finally:
             self._gate.leave()
 
@@ -135,7 +157,7 @@ class Connections:
 
     def close(self) -> None:
         """Close every pooled connection."""
-        self.engine.dispose()
+        self._gate.dispose()
 
 
 def _system_now() -> int:
@@ -164,7 +186,7 @@ def _checked(url: str) -> URL:
     return parsed
 
 
-def _make_engine(url: URL, clock: Callable[[], int]) -> Engine:
+def _make_engine(url: URL, clock: Callable[[], int], sync: str = "FULL") -> Engine:
     backend = url.get_backend_name()
     options: dict[str, Any] = {"pool_size": 2, "max_overflow": 64, "pool_timeout": 30}
     if backend == "sqlite":
@@ -193,7 +215,7 @@ def _make_engine(url: URL, clock: Callable[[], int]) -> Engine:
             f"aiki_journal is {url.render_as_string()!r}: {error}. Remedy: {remedy}"
         ) from error
     if backend == "sqlite":
-        _prepare_sqlite(engine, clock)
+        _prepare_sqlite(engine, clock, sync)
     return engine
 
 
@@ -205,14 +227,14 @@ def _check_folder(url: URL) -> None:
         )
 
 
-def _prepare_sqlite(engine: Engine, clock: Callable[[], int]) -> None:
-    """Make SQLite durable (WAL with full syncs), shareable by processes, and give it a clock."""
+def _prepare_sqlite(engine: Engine, clock: Callable[[], int], sync: str) -> None:
+    """Make SQLite durable (WAL, each commit synced), shareable by processes, and give it a clock."""
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _: Any) -> None:
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute(f"PRAGMA synchronous = {sync}")
         cursor.close()
         connection.create_function("aiki_now", 0, clock)
 

@@ -65,7 +65,7 @@ class Deliveries:
                 .where(self._queued, runs.c.published_at.is_not(None))
                 .group_by(runs.c.queue)
             )
-            return dict(counted.tuples().all())
+            return {row[0]: int(row[1]) for row in counted}
 
     def take_unpublished(self, definitions: Collection[str], limit: int) -> list[Envelope]:
         """Mark queued runs that were never published as published now, and give their envelopes."""

@@ -14,6 +14,7 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 
 from sqlalchemy import Engine
 
@@ -26,15 +27,15 @@ _gates: weakref.WeakSet[ForkGate] = weakref.WeakSet()
 
 
 class ForkGate:
-    """Knows which threads are using an engine's connections, and lets nobody in while the process forks.
+    """Knows which threads are using a database's connections, and lets nobody in while the process forks.
 
     Args:
-        engine: The journal's engine.
+        engines: The journal's engines of one database.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._closes_first = engine.dialect.name == "sqlite"
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        self._engines = list(engines)
+        self._closes_first = engines[0].dialect.name == "sqlite"
         self._reset()
         _gates.add(self)
 
@@ -69,7 +70,7 @@ class ForkGate:
             self._changed.wait(0.05)
         if self._is_used_by_others():
             logger.warning("The process forks while a thread uses the journal; the child must not use it.")
-        self._engine.dispose()
+        self.dispose()
 
     def open_in_parent(self) -> None:
         """After a fork, in the parent: let threads in again."""
@@ -79,8 +80,13 @@ class ForkGate:
 
     def open_in_child(self) -> None:
         """After a fork, in the child: forget the parent's connections, and the threads that are not here."""
-        self._engine.dispose(close=False)
+        self.dispose(close=False)
         self._reset()
+
+    def dispose(self, *, close: bool = True) -> None:
+        """Empty the pools, closing their connections or forgetting them."""
+        for engine in self._engines:
+            engine.dispose(close=close)
 
     def _reset(self) -> None:
         self._changed = threading.Condition(threading.RLock())

@@ -44,6 +44,8 @@ class PassStatements:
         held = (
             runs.c.id == bindparam("run"),
             runs.c.epoch == bindparam("fence"),
+            # A claim may be lost by a crash of the database (see claims.py), and its epoch be given out again.
+            runs.c.claim_token == bindparam("token"),
             runs.c.status == RunStatus.RUNNING.value,
         )
         names = ["run_id", *_COLUMNS]

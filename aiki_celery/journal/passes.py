@@ -32,6 +32,7 @@ class JournalPass:
     def __init__(self, statements: PassStatements, claim: Claim) -> None:
         self._s = statements
         self._claim = claim
+        self._fence = {"run": claim.run_id, "fence": claim.epoch, "token": claim.token}
         self._connection: Connection | None = None
 
     def append(self, step: StepRecord) -> None:
@@ -42,7 +43,7 @@ class JournalPass:
             JournalUnavailable: The database could not be reached for too long; it may have been written.
         """
         row = self._row(step)
-        fence = {"run": self._claim.run_id, "fence": self._claim.epoch}
+        fence = self._fence
 
         def work() -> None:
             try:
@@ -117,7 +118,7 @@ class JournalPass:
     def _settle(
         self, statement: Statement, status: RunStatus, parameters: dict[str, Any], steps: Sequence[StepRecord]
     ) -> None:
-        fence = {"run": self._claim.run_id, "fence": self._claim.epoch}
+        fence = self._fence
         turn_page = status not in _LAST and self._claim.history_length > PAGE
 
         def work() -> None:

@@ -50,7 +50,7 @@ class Workers:
         """Say that a worker is alive; the first time, and after its row was swept away, make the row."""
 
         def work() -> None:
-            with self._connections.autocommit() as connection:
+            with self._connections.relaxed() as connection:
                 if self._beat.run(connection, worker=worker_id).rowcount == 1:
                     return
                 # The row is there when an earlier try was committed and its answer lost.

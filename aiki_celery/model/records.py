@@ -66,7 +66,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A run as it was when it was taken, with the epoch that fences every write to it.
+    """A run as it was when it was taken, with the epoch and token that fence every write to it.
 
     ``now`` is the database's instant of the claim, in microseconds.
     """
@@ -75,6 +75,7 @@ class Claim:
     workflow: str
     version: str
     epoch: int
+    token: str
     attempt: int
     reference_id: str | None
     input: str

@@ -41,7 +41,7 @@ class Counted:
 @contextmanager
 def counting(journal: Journal) -> Iterator[Counted]:
     """Counts what is asked of the journal's database inside."""
-    counted, engine = Counted(), journal.connections.engine
+    counted = Counted()
 
     def on_execute(connection: Any, _: Any, statement: str, parameters: Any, __: Any, many: bool) -> None:
         if statement.startswith("BEGIN"):
@@ -60,11 +60,15 @@ def counting(journal: Journal) -> Iterator[Counted]:
     def on_checkout(*_: Any) -> None:
         counted.checkouts += 1
 
-    listeners = (
-        (engine, "before_cursor_execute", on_execute),
-        (engine, "commit", on_commit),
-        (engine.pool, "checkout", on_checkout),
-    )
+    listeners = [
+        listener
+        for engine in journal.connections.engines
+        for listener in (
+            (engine, "before_cursor_execute", on_execute),
+            (engine, "commit", on_commit),
+            (engine.pool, "checkout", on_checkout),
+        )
+    ]
     for target, name, listener in listeners:
         event.listen(target, name, listener)
     try:

@@ -25,7 +25,7 @@ class Lost:
 @contextmanager
 def lost_answer(journal: Journal) -> Iterator[Lost]:
     """Loses the answer of the first write that is committed inside, and of no other."""
-    lost, engine = Lost(), journal.connections.engine
+    lost, engine, engines = Lost(), journal.connections.engine, journal.connections.engines
     commit = engine.dialect.do_commit
 
     def lose() -> None:
@@ -44,11 +44,13 @@ def lost_answer(journal: Journal) -> Iterator[Lost]:
         commit(connection)
         lose()
 
-    event.listen(engine, "after_cursor_execute", after_execute)
+    for listened in engines:
+        event.listen(listened, "after_cursor_execute", after_execute)
     engine.dialect.do_commit = commit_and_lose  # type: ignore[method-assign]
     try:
         yield lost
     finally:
-        event.remove(engine, "after_cursor_execute", after_execute)
+        for listened in engines:
+            event.remove(listened, "after_cursor_execute", after_execute)
         engine.dialect.do_commit = commit  # type: ignore[method-assign]
     assert lost.answers == 1, "no answer was lost: the test shows nothing"

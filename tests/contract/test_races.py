@@ -75,7 +75,7 @@ def test_claim_behind_an_open_append_reads_its_record(journal: Journal, beside: 
     statements = PassStatements(journal.connections, journal.schema)
     record = step(1)
     with journal.connections.transaction() as appending:
-        fence = {"run": claim.run_id, "fence": claim.epoch}
+        fence = {"run": claim.run_id, "fence": claim.epoch, "token": claim.token}
         assert 1 == statements.append.run(appending, **as_row(claim.run_id, record), **fence).rowcount
         late = beside.submit(_free_and_claim, journal, claim.run_id)
         until_it_waits(journal, late)

@@ -85,7 +85,7 @@ class Play:
         for line in block.content.splitlines():
             command = line.removeprefix("$ ").partition("#")[0].strip()
             if command.startswith("celery -A shop worker"):
-                self._work()
+                self._work(shlex.split(command))
             elif command == "kill -9 $(cat worker.pid)":
                 assert self._worker is not None
                 os.kill(int((self._folder / "worker.pid").read_text()), 9)
@@ -101,10 +101,11 @@ class Play:
             f"{self._page}:{block.line} shows\n{block.content}\nbut it is\n{self._printed}"
         )
 
-    def _work(self) -> None:
+    def _work(self, command: Sequence[str] = ()) -> None:
         if self._worker is None or not self._worker.is_running:
+            queues = command[command.index("--queues") + 1].split(",") if "--queues" in command else ()
             self._worker = self._start_worker(
-                "shop", cwd=self._folder, env=self._env, args=("--pidfile", "worker.pid")
+                "shop", cwd=self._folder, env=self._env, queues=queues, args=("--pidfile", "worker.pid")
             )
 
     def _newest_run(self) -> str:

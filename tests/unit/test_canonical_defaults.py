@@ -48,7 +48,12 @@ def test_parameter_with_another_value_changes_the_hash() -> None:
 
     def pay(order_id: str, currency: str = "EUR", *extra: int, **more: str) -> None: ...
 
-    calls = [hash_of(pay, "o1"), hash_of(pay, "o1", "USD"), hash_of(pay, "o1", "EUR", 1), hash_of(pay, "o1", a="b")]
+    calls = [
+        hash_of(pay, "o1"),
+        hash_of(pay, "o1", "USD"),
+        hash_of(pay, "o1", "EUR", 1),
+        hash_of(pay, "o1", a="b"),
+    ]
     assert 4 == len(set(calls))
 
 

@@ -138,7 +138,12 @@ def test_hash_is_the_same_in_every_process(seed: str) -> None:
     """Python's own hash seed, which reorders sets, changes nothing."""
     environment = os.environ | {"PYTHONHASHSEED": seed}
     printed = subprocess.run(
-        [sys.executable, "-c", PRINT_ALL], env=environment, cwd=ROOT, check=True, capture_output=True, text=True
+        [sys.executable, "-c", PRINT_ALL],
+        env=environment,
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert list(GOLDEN.values()) == printed.stdout.split()
 

@@ -57,7 +57,9 @@ def test_delay_far_out_is_the_longest() -> None:
     assert 60.0 == policy.wait(state(50_000, policy))
 
 
-@pytest.mark.parametrize(("policy", "attempts"), [(Retry.never(), 1), (Retry.fixed(3, 0), 3), (Retry.jittered(4, 1), 4)])
+@pytest.mark.parametrize(
+    ("policy", "attempts"), [(Retry.never(), 1), (Retry.fixed(3, 0), 3), (Retry.jittered(4, 1), 4)]
+)
 def test_max_attempts_counts_the_first_one(policy: Retry, attempts: int) -> None:
     """After the last attempt the policy gives up, not before."""
     assert [False] * (attempts - 1) + [True] == stops(policy, attempts)
@@ -89,7 +91,10 @@ def test_jitter_below_the_cap_is_full() -> None:
         (None, Retry.never()),
         ({"type": "never"}, Retry.never()),
         ({"type": "fixed", "max_attempts": 3, "delay": 2}, Retry.fixed(3, 2)),
-        ({"type": "exponential", "max_attempts": 3, "base_delay": 2, "factor": 3}, Retry.exponential(3, 2, 3)),
+        (
+            {"type": "exponential", "max_attempts": 3, "base_delay": 2, "factor": 3},
+            Retry.exponential(3, 2, 3),
+        ),
         (
             {"type": "jittered", "max_attempts": 3, "base_delay": 2, "max_delay": 9},
             Retry.jittered(3, 2, max_delay=9),

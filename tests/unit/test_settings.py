@@ -12,7 +12,9 @@ from aiki_celery.errors import SettingInvalid
 from aiki_celery.settings import AikiSettings, read_settings
 
 
-def read(celery: dict[str, Any] | None = None, env: dict[str, str] | None = None, **keywords: Any) -> AikiSettings:
+def read(
+    celery: dict[str, Any] | None = None, env: dict[str, str] | None = None, **keywords: Any
+) -> AikiSettings:
     """Reads settings from three sources."""
     return read_settings(celery or {}, env or {}, keywords)
 
@@ -71,11 +73,31 @@ def test_settings_durations_take_timedelta_and_seconds() -> None:
 @pytest.mark.parametrize(
     ("celery", "env", "keywords", "message"),
     [
-        ({"aiki_jurnal": "x"}, {}, {}, "Celery setting aiki_jurnal: there is no setting aiki_jurnal.*aiki_journal?"),
-        ({}, {}, {"max_step": 5}, r"Aiki\(max_step=...\): there is no setting aiki_max_step.*aiki_max_steps?"),
+        (
+            {"aiki_jurnal": "x"},
+            {},
+            {},
+            "Celery setting aiki_jurnal: there is no setting aiki_jurnal.*aiki_journal?",
+        ),
+        (
+            {},
+            {},
+            {"max_step": 5},
+            r"Aiki\(max_step=...\): there is no setting aiki_max_step.*aiki_max_steps?",
+        ),
         ({}, {}, {"xyzzy": 1}, "there is no setting aiki_xyzzy. The settings are journal, table_prefix"),
-        ({"aiki_batch_size": 0}, {}, {}, "Celery setting aiki_batch_size: aiki_batch_size is 0: .*greater than"),
-        ({}, {"AIKI_MAX_HOLD": "soon"}, {}, "environment variable AIKI_MAX_HOLD: aiki_max_hold is 'soon': .*number"),
+        (
+            {"aiki_batch_size": 0},
+            {},
+            {},
+            "Celery setting aiki_batch_size: aiki_batch_size is 0: .*greater than",
+        ),
+        (
+            {},
+            {"AIKI_MAX_HOLD": "soon"},
+            {},
+            "environment variable AIKI_MAX_HOLD: aiki_max_hold is 'soon': .*number",
+        ),
         ({}, {}, {"table_prefix": "Robert'); --"}, "aiki_table_prefix is .*pattern"),
         ({}, {}, {"schema": "a b"}, "aiki_schema is 'a b': .*pattern"),
         ({}, {}, {"max_hold": -1}, "aiki_max_hold is -1: .*greater than 0"),

@@ -54,7 +54,9 @@ def test_terminal_states_are_left_by_hand_only() -> None:
     """What is over stays over; only a failed run can be queued again, by its user."""
     leaving = {source: TRANSITIONS[source] for source in TERMINAL if TRANSITIONS[source]}
     assert {RunStatus.FAILED: {RunStatus.QUEUED}} == leaving
-    assert {RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED} == {s for s in RunStatus if s.is_terminal}
+    assert {RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED} == {
+        s for s in RunStatus if s.is_terminal
+    }
 
 
 def test_timed_states_can_be_queued_and_taken() -> None:

@@ -12,6 +12,13 @@ from aiki_celery.definitions.signature import Signature
 refusing: list[bool] = []
 
 
+def no_business_of_a_class(value: str) -> str:
+    """A validator that is no method of its model."""
+    if refusing:
+        raise ValueError("not today")
+    return value
+
+
 class Moody(BaseModel):
     """A model whose validators refuse once told to, as one that looks at the clock would."""
 
@@ -30,6 +37,21 @@ class Moody(BaseModel):
         if refusing:
             raise ValueError("not today")
         return value
+
+    @field_validator("name", mode="after")
+    @staticmethod
+    def _static(value: str) -> str:
+        return no_business_of_a_class(value)
+
+    @field_validator("name", mode="wrap")
+    @classmethod
+    def _wrap(cls, value: Any, handler: Any) -> Any:
+        return no_business_of_a_class(handler(value))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _raw(cls, value: Any) -> Any:
+        return no_business_of_a_class(value)
 
     @model_validator(mode="after")
     def _whole(self) -> Moody:

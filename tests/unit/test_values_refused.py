@@ -49,10 +49,20 @@ CHARGE = Signature(charge, "charge")
     ("args", "kwargs", "argument", "message"),
     [
         ((1,), {}, "order_id", "charge: argument 'order_id': Input should be a valid string"),
-        (("o", [{"count": 0}]), {}, "lines", "charge: argument 'lines': 0.count: Input should be greater than 0"),
+        (
+            ("o", [{"count": 0}]),
+            {},
+            "lines",
+            "charge: argument 'lines': 0.count: Input should be greater than 0",
+        ),
         (("o", [{}, {}]), {}, "lines", r"0.count: Field required \(and 1 more\)"),
         (("o",), {"day": "soon"}, "day", "charge: argument 'day': "),
-        ((), {}, "", "charge: the arguments: missing a required argument: 'order_id'; the signature is charge"),
+        (
+            (),
+            {},
+            "",
+            "charge: the arguments: missing a required argument: 'order_id'; the signature is charge",
+        ),
         (("o", [], None, 1, 2), {}, "", "charge: the arguments: too many positional arguments"),
         (("o",), {"dya": 1}, "", "charge: the arguments: got an unexpected keyword argument 'dya'"),
     ],
@@ -132,7 +142,9 @@ def test_text_that_is_no_text_is_refused() -> None:
 
 def test_result_refusal_names_the_definition() -> None:
     """A result that does not fit the annotation is the task's error."""
-    with pytest.raises(ResultInvalid, match="charge: the result does not fit the return annotation: .*integer"):
+    with pytest.raises(
+        ResultInvalid, match="charge: the result does not fit the return annotation: .*integer"
+    ):
         CHARGE.write_result("many")
 
 
@@ -148,5 +160,7 @@ def test_annotation_without_schema_is_refused_when_defined() -> None:
     def send(file: Opaque) -> None: ...
 
     send.__annotations__ = {"file": Opaque}
-    with pytest.raises(DefinitionInvalid, match="send: parameter 'file' is of a type pydantic has no schema for"):
+    with pytest.raises(
+        DefinitionInvalid, match="send: parameter 'file' is of a type pydantic has no schema for"
+    ):
         Signature(send, "send")

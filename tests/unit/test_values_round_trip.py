@@ -104,6 +104,7 @@ ORDERS = st.builds(
     st.none(),
 )
 FLOATS = st.floats(allow_nan=False)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 #: Annotation and values of it.
 TYPES: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
@@ -139,7 +140,10 @@ TYPES: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
     "dataclass": (Point, st.builds(Point, FLOATS, FLOATS, st.sets(st.dates(), max_size=2))),
     "named tuple": (Pair, st.builds(Pair, st.integers(), TEXT)),
     "typed dict": (Options, st.fixed_dictionaries({}, optional={"depth": st.integers(), "when": st.dates()})),
-    "plain": (Any, st.recursive(st.none() | st.booleans() | st.integers() | FLOATS | TEXT, st.lists, max_leaves=5)),
+    "plain": (
+        Any,
+        st.recursive(st.none() | st.booleans() | st.integers() | FINITE | TEXT, st.lists, max_leaves=5),
+    ),
 }
 
 

@@ -126,11 +126,16 @@ def _watch(worker: Any) -> PoolWatch | None:
         return None
     hub = getattr(worker, "hub", None)
 
+    def processes() -> list[int]:
+        # The pool itself is gone once the worker has stopped it.
+        pool = getattr(worker.pool, "_pool", None)
+        return [process.pid for process in list(pool._pool)] if pool is not None else []
+
     def collect() -> None:
         if hub is not None:
             hub.call_soon(worker.pool._pool.maintain_pool)
 
-    return PoolWatch(lambda: [process.pid for process in list(worker.pool._pool._pool)], collect)
+    return PoolWatch(processes, collect)
 
 
 def _interrupt(request: Any, pool: Any) -> None:

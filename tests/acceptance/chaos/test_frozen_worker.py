@@ -32,14 +32,18 @@ def test_zombie_finishes_its_step_and_writes_nothing(ground: str, deploy: Callab
 
     zombie.cont()
     for run in runs:
-        eventually(lambda key=run.key: deployment.effects.count("held", key=key) == 2, 15, "the zombie's step")
+        eventually(
+            lambda key=run.key: deployment.effects.count("held", key=key) == 2, 15, "the zombie's step"
+        )
         eventually(lambda id=run.handle.id: _refused(zombie.log(), id), 10, "the refusal in the zombie's log")
     assert ends == [run.handle.refresh() for run in runs], "the journal is as it was"
     assert [["first", "hold", "hold", "last"]] * 2 == [deployment.steps(run.key) for run in runs]
 
     other.kill_group()
     key = new_key()
-    assert 1 == naps.enqueue(key, 2, 0.0).get(timeout=QUICK["worker_ttl"] + 15), "the zombie is a worker again"
+    assert 1 == naps.enqueue(key, 2, 0.0).get(timeout=QUICK["worker_ttl"] + 15), (
+        "the zombie is a worker again"
+    )
 
 
 def _refused(log: str, run_id: str) -> bool:

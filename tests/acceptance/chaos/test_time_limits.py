@@ -36,7 +36,10 @@ def test_time_limits_end_runs_as_failed(ground: str, deploy: Callable[..., Deplo
     assert "caught SoftTimeLimitExceeded" == gently.get(timeout=20)
 
     assert 1 == naps.enqueue(new_key(), 2, 0.0).get(timeout=20)
-    print([line.reason for line in handle.history()], worker.log()[-9000:])
-    assert [["first", "hold"]] * 2 == [deployment.steps(key) for key in (sent, enqueued)], "begun once, for good"
-    assert [["nap 0"], ["hold", "caught SoftTimeLimitExceeded"]] == [deployment.steps(key) for key in (soft, caught)]
+    assert [["first", "hold"]] * 2 == [deployment.steps(key) for key in (sent, enqueued)], (
+        "begun once, for good"
+    )
+    assert [["nap 0"], ["hold", "caught SoftTimeLimitExceeded"]] == [
+        deployment.steps(key) for key in (soft, caught)
+    ]
     assert worker.is_running

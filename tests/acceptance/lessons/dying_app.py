@@ -14,6 +14,9 @@ from tests.harness.effects import record_effect
 
 __all__ = ["app", "definitions", "plain_tasks"]
 
+# Celery keeps a chord for a process that died over it for five seconds then, not for twenty.
+app.conf.update(result_chord_join_timeout=2.5, broker_connection_timeout=1, task_publish_retry=False)
+
 POINT, MARK = os.environ.get("LESSON_DIE_AT", ""), os.environ.get("LESSON_MARK", "")
 SUCCESSOR = "lesson-successor"
 

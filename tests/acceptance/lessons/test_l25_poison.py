@@ -29,7 +29,9 @@ def test_run_that_kills_its_process_is_stalled(
     eventually(lambda: poisoned.status is RunStatus.STALLED, 30, "the poison to be stalled")
     assert "crash_loop" == poisoned.refresh().reason
     assert 1 + 3 - 1 <= lab.effects.count("deadly") <= 1 + 3
-    assert 1 == lab.effects.count("work", key=first_step(poisoned.id, lab)), "finished steps are not run again"
+    assert 1 == lab.effects.count("work", key=first_step(poisoned.id, lab)), (
+        "finished steps are not run again"
+    )
     deaths = sum("recovered" in line.reason or "crash_loop" in line.reason for line in poisoned.history())
     recovered = sum(line.reason.startswith("recovered") for handle in others for line in handle.history())
     at_rest(lab, stalled=[poisoned.id], crashes=deaths + recovered)

@@ -25,7 +25,11 @@ POINTS = (
 
 @pytest.fixture
 def deadly_lab(
-    make_lab: Callable[..., Lab], postgres_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_lab: Callable[..., Lab],
+    postgres_url: str,
+    redis_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[str], Lab]:
     """With a result backend, and workers that die once at a point."""
 

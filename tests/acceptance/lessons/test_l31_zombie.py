@@ -12,7 +12,7 @@ from tests.harness.invariants import read_runs
 
 
 def test_zombie_is_refused(lab: Lab, at_rest: Callable[..., object]) -> None:
-    """SIGSTOP for longer than worker_ttl in the middle of a step; another worker goes on; SIGCONT: the write is refused."""
+    """SIGSTOP in a step for longer than worker_ttl; another worker goes on; SIGCONT: the write is refused."""
     zombie = lab.start_worker(APP, concurrency=1)
     handle = count.enqueue(3, 1.0)
     eventually(lambda: lab.effects.count("work") == 2, 15, "the second step to begin")

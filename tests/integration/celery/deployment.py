@@ -96,7 +96,9 @@ class Deployment:
         """The steps that began, in order."""
         return [effect["step"] for effect in self.effects.all("step", key=key)]
 
-    def await_step(self, key: str, step: str = "hold", times: int = 1, timeout: float = 20.0) -> dict[str, Any]:
+    def await_step(
+        self, key: str, step: str = "hold", times: int = 1, timeout: float = 20.0
+    ) -> dict[str, Any]:
         """Waits until a step has begun so many times, and gives that effect."""
         found = eventually(
             lambda: self.effects.all("step", key=key, step=step)[times - 1 :],
@@ -105,6 +107,14 @@ class Deployment:
             interval=0.02,
         )
         return found[0]
+
+    def depth(self, queue: str = "celery") -> int:
+        """How many messages wait in a queue of the broker."""
+        with self.client.connection_for_read() as connection:
+            try:
+                return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
+            except connection.channel_errors:
+                return 0  # Redis has no empty lists
 
     def open_gate(self, key: str) -> None:
         """Lets the held step of this key end, now and ever after."""

@@ -180,3 +180,9 @@ def plain_facts(self: Any) -> dict[str, Any]:
         "headers": sorted(self.request.headers or {}),
         "queue": self.request.delivery_info["routing_key"],
     }
+
+
+@shared_task(name="plain.nap")
+def plain_nap(key: str, seconds: float) -> None:
+    record_effect("plain nap", key=key)
+    time.sleep(seconds)

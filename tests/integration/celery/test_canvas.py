@@ -85,7 +85,9 @@ def test_canvas_of_a_stranger_names_workflows(shop: Deployment) -> None:
     """An app without Aiki builds the same canvas from names."""
     stranger = shop.new_client()
     name = stranger.signature
-    result = chain(name("add", (1, 2)), name("plain.add", (3,)), name("add", (4,), {"sleep": 0.2})).apply_async()
+    result = chain(
+        name("add", (1, 2)), name("plain.add", (3,)), name("add", (4,), {"sleep": 0.2})
+    ).apply_async()
     assert 10 == result.get(timeout=20)
     header = [name("add", (n, 1), {"sleep": 0.2}) for n in range(3)]
     assert 6 == chord(header, name("total", app=stranger), app=stranger).apply_async().get(timeout=20)

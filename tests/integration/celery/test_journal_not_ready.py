@@ -37,4 +37,3 @@ def test_worker_refuses_to_start_without_the_schema(
         deployment.aiki.upgrade_journal()
         deployment.worker()
         assert 3 == add.enqueue(1, 2).get(timeout=20)
-

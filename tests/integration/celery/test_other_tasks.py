@@ -14,7 +14,9 @@ def test_plain_task_keeps_its_class_acks_headers_and_route(shop: Deployment) -> 
     """On a worker with Aiki, and from a client with it: nothing of ours is on its message."""
     expected = {"type": "Task", "acks_late": False, "headers": [], "queue": "celery"}
     assert expected == shop.task("plain.facts").delay().get(timeout=20)
-    assert {**expected, "queue": "express"} == shop.task("plain.facts").apply_async(queue="express").get(timeout=20)
+    assert {**expected, "queue": "express"} == shop.task("plain.facts").apply_async(queue="express").get(
+        timeout=20
+    )
 
 
 def test_plain_tasks_give_results_and_errors(shop: Deployment) -> None:

@@ -83,7 +83,9 @@ def test_apply_async_expires(shop: Deployment) -> None:
 
 def test_apply_async_sets_id_queue_priority_and_headers(shop: Deployment) -> None:
     """What was asked for is on the run and on its message."""
-    result = add.apply_async((1, 2), task_id="my-own-id", queue="express", priority=7, headers={"tenant": "acme"})
+    result = add.apply_async(
+        (1, 2), task_id="my-own-id", queue="express", priority=7, headers={"tenant": "acme"}
+    )
     assert ("my-own-id", 3) == (result.id, result.get(timeout=20))
     view = shop.aiki.view("my-own-id")
     assert ("express", RunStatus.COMPLETED) == (view.queue, view.status)
@@ -131,7 +133,9 @@ def test_get_that_times_out_says_what_the_run_is_doing(shop: Deployment, key: st
     """Name, state and the sleep it is in."""
     handle = journey.enqueue(key, 30.0)
     shop.await_status(handle, RunStatus.SLEEPING)
-    with pytest.raises(TimeoutError, match=rf"run {handle.id} of journey is sleeping \(.*sleep.*until .*\) after 0.1 s"):
+    with pytest.raises(
+        TimeoutError, match=rf"run {handle.id} of journey is sleeping \(.*sleep.*until .*\) after 0.1 s"
+    ):
         handle.get(timeout=0.1)
 
 
