@@ -112,8 +112,8 @@ class Caretaker:
             self._notes_duty,
             Duty("timers", lambda: sweep_timers(context), poll),
             Duty("recovery", lambda: _done(sweep_dead_workers(context)), poll),
-            Duty("redelivery", lambda: _done(self._redelivery.sweep()), 2 * poll),
-            Duty("unattended", self._sweep_own, 5 * poll),
+            Duty("redelivery", lambda: _done(self._redelivery.sweep()), 3 * poll),
+            Duty("unattended", self._sweep_own, 10 * poll),
             Duty("tidying", self._tidy, 60.0),
         ]
 

@@ -18,6 +18,6 @@ def claim_seconds(conf: Any) -> float:
     retries = 3 if retries is None else max(0, int(retries))
     timeout = conf.broker_connection_timeout
     if timeout is None:
-        return 2 * max(5.0, join) + 1
+        return float(2 * max(5.0, join) + 1)
     waits = retries * float(policy.get("interval_max", 1))
-    return max(5.0, join, math.ceil((retries + 1) * timeout + waits + max(timeout, 1))) + 1
+    return float(max(5.0, join, math.ceil((retries + 1) * timeout + waits + max(timeout, 1))) + 1)

@@ -16,6 +16,9 @@ from aiki_celery.model.records import Envelope
 #: Most messages sent in one go.
 BATCH = 200
 
+#: On a new connection, where the pooled one was lost. Longer patience only keeps callers: a worker sends the rest.
+ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+
 logger = logging.getLogger("aiki_celery.dispatch")
 
 
@@ -68,6 +71,8 @@ class CeleryDispatcher:
             headers={**headers, **header("journal")},
             serializer="json",
             add_to_parent=False,
+            retry=True,
+            retry_policy=ONCE_MORE,
             **options,
         )
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import CompoundSelect, Connection, Engine, Row, Select, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
@@ -90,6 +90,15 @@ class Connections:
             logger.debug("Closing a connection failed: %s", error)
         finally:
             self._gate.leave()
+
+    def read(self, query: Select[Any] | CompoundSelect[Any]) -> Sequence[Row[Any]]:
+        """Give a query's rows, asking again when the connection is lost."""
+
+        def work() -> Sequence[Row[Any]]:
+            with self.autocommit() as connection:
+                return connection.execute(query).all()
+
+        return self.retrying(work)
 
     @contextmanager
     def relaxed(self) -> Iterator[Connection]:

@@ -53,8 +53,7 @@ class Deliveries:
         query = select(runs.c.queue).where(
             self._queued, runs.c.due_at <= db_asked(), runs.c.published_at.is_not(None)
         )
-        with self._connections.autocommit() as connection:
-            return list(connection.execute(query.distinct()).scalars())
+        return [row[0] for row in self._connections.read(query.distinct())]
 
     def queued_per_queue(self) -> dict[str | None, int]:
         """Count the published queued runs of each queue."""

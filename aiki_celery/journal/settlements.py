@@ -48,5 +48,4 @@ class Settlements:
             .where(runs.c.settlement == "pending", runs.c.owner.is_(None))
             .limit(limit)
         )
-        with self._connections.autocommit() as connection:
-            return [envelope(row) for row in connection.execute(query)]
+        return [envelope(row) for row in self._connections.read(query)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import bindparam, literal, select, update
+from sqlalchemy import bindparam, literal, select, union_all, update
 
 from aiki_celery.errors import RunError, RunNotFound
 from aiki_celery.journal.connections import Connections
@@ -31,6 +31,8 @@ _VIEW = (
     ),
     *("queue", "input", "output", "error", "settlement", "due_at", "created_at", "claimed_at", "finished_at"),
 )
+
+_LAST_PAGE = 2**31 - 1
 
 
 class Views:
@@ -105,32 +107,17 @@ class Views:
             query = query.where(runs.c.workflow == workflow)
         if reference_id is not None:
             query = query.where(runs.c.reference_id == reference_id)
-        with self._connections.autocommit() as connection:
-            return [_view(row) for row in connection.execute(query)]
+        return [_view(row) for row in self._connections.read(query)]
 
     def steps(self, run_id: str) -> list[StepRecord]:
         """Give a run's records in order, inputs included."""
         steps = self._steps
-        names = (
-            *(
-                "seq",
-                "kind",
-                "name",
-                "address",
-                "status",
-                "attempt",
-                "epoch",
-                "started_at",
-                "finished_at",
-                "input",
-            ),
-            *("value", "due_at"),
-        )
         query = (
-            select(*(steps.c[name] for name in names)).where(steps.c.run_id == run_id).order_by(steps.c.seq)
+            select(*(steps.c[name] for name in StepRecord._fields))
+            .where(steps.c.run_id == run_id)
+            .order_by(steps.c.seq)
         )
-        with self._connections.autocommit() as connection:
-            return [_record(row) for row in connection.execute(query)]
+        return [_record(row) for row in self._connections.read(query)]
 
     def history(self, run_id: str) -> list[Transition]:
         """Give a run's transitions, oldest first.
@@ -138,14 +125,14 @@ class Views:
         Raises:
             RunNotFound: There is no run with this id.
         """
-        pages = self._pages
-        earlier = select(pages.c.lines).where(pages.c.run_id == run_id).order_by(pages.c.page)
-        with self._connections.autocommit() as connection:
-            lines = "".join(connection.execute(earlier).scalars())
-            last = connection.execute(select(self._runs.c.history).where(self._runs.c.id == run_id)).scalar()
-        if last is None:
+        pages, runs = self._pages, self._runs
+        earlier = select(pages.c.page, pages.c.lines).where(pages.c.run_id == run_id)
+        last = select(literal(_LAST_PAGE), runs.c.history).where(runs.c.id == run_id)
+        # One statement: between two, the run might turn a page.
+        found = sorted(tuple(row) for row in self._connections.read(union_all(earlier, last)))
+        if not found or found[-1][0] != _LAST_PAGE:
             raise RunNotFound(run_id)
-        return parse(lines + last)
+        return parse("".join(lines for _, lines in found))
 
     def requeue(self, run_id: str) -> None:
         """Queue a stalled run again, its crash count at zero.
@@ -170,10 +157,19 @@ class Views:
                 history=appended(runs.c.history, RunStatus.QUEUED, literal("requeued by hand")),
             )
         )
-        with self._connections.autocommit() as connection:
-            if connection.execute(statement).rowcount == 1:
-                return
+        tries = 0
+
+        def work() -> bool:
+            nonlocal tries
+            tries += 1
+            with self._connections.autocommit() as connection:
+                return connection.execute(statement).rowcount == 1
+
+        if self._connections.retrying(work):
+            return
         status = self.get(run_id).status
+        if tries > 1 and status is not RunStatus.STALLED:
+            return  # an earlier try was committed and its answer lost
         raise RunError(f"Run {run_id} is {status}; only a stalled run can be requeued.")
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -98,7 +99,9 @@ def _encode_int(value: int) -> bytes:
 def _encode_datetime(value: datetime) -> bytes:
     # Aware moments are equal when they are the same instant, whatever their zone; naive ones are another type.
     if value.tzinfo is not None:
-        return _frame(b"Z", value.astimezone(timezone.utc).isoformat().encode())
+        with suppress(OverflowError):  # in UTC it may be before the year 1 or after 9999
+            value = value.astimezone(timezone.utc)
+        return _frame(b"Z", value.isoformat().encode())
     return _frame(b"D", value.isoformat().encode())
 
 

@@ -56,3 +56,25 @@ def test_page_names_commands_and_options_that_exist(page: Path) -> None:
             command = found
             context = click.Context(command, info_name=name, parent=context)
         command.parse_args(context, words)
+
+
+WRONG_PAGE = """```python
+value = 1
+```
+
+```python
+print(value)
+```
+
+```text
+2
+```
+"""
+
+
+def test_play_notices_what_is_not_so(tmp_path: Path) -> None:
+    """A page that shows another output than there is, is no page to rely on."""
+    page = tmp_path / "page.md"
+    page.write_text(WRONG_PAGE)
+    with pytest.raises(AssertionError, match=r"page\.md:10 shows"):
+        Play(page, tmp_path, lambda *_, **__: None).run()

@@ -31,14 +31,16 @@ def _shown(default: object) -> str:
 
 
 def test_errors_page_is_the_tree() -> None:
-    """Every class, below its parent, in the order of the module."""
-    classes = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__]
+    """Every class, below its parent."""
+    classes = [
+        kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__
+    ]
     expected = {(kind.__name__, kind.__mro__[1].__name__) for kind in classes}
-    page = (REFERENCE / "errors.md").read_text()
+    tree = (REFERENCE / "errors.md").read_text().partition("```text\n")[2].partition("```")[0]
     found: set[tuple[str, str]] = set()
     above: list[str] = []
-    for depth, name in re.findall(r"^([│ ├└─]*)(\w+)", page.partition("```text\n")[2].partition("```")[0], re.MULTILINE):
-        level = len(depth) // 4
+    for branches, name in re.findall(r"^([│ ├└─]*)(\w+)", tree, re.MULTILINE):
+        level = len(branches) // 4
         above[level:] = [name]
         if level:
             found.add((name, above[level - 1]))

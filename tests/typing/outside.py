@@ -37,4 +37,4 @@ def handles() -> None:
     assert_type(order.handle("id").get(), Receipt)
     assert_type(order.enqueue("o").status, RunStatus)
     assert_type([handle.get() for handle in order.enqueue_many([("o",)])], list[Receipt])
-    order.enqueue("o").get().paymnt  # type: ignore[attr-defined]
+    assert order.enqueue("o").get().paymnt  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -118,3 +119,10 @@ def test_hash_of_a_value_without_a_form_names_the_definition() -> None:
 
     with pytest.raises(NotJournalable, match="charge"):
         Signature(pay, "charge").hash({"what": object()})
+
+
+@pytest.mark.parametrize(("moment", "hours"), [(datetime(1, 1, 1), 5), (datetime(9999, 12, 31, 23), -5)])  # noqa: DTZ001
+def test_hash_of_a_datetime_that_utc_does_not_have(moment: datetime, hours: int) -> None:
+    """The first and last moments of Python's calendar have a hash in every zone."""
+    aware = moment.replace(tzinfo=timezone(timedelta(hours=hours)))
+    assert hash_arguments({"at": aware}) != hash_arguments({"at": moment})

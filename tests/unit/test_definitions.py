@@ -119,7 +119,7 @@ def test_task_is_a_plain_function_call() -> None:
 def test_version_order_is_that_of_numbers() -> None:
     """10 comes after 9, a release after its candidates, a longer version after its beginning."""
     ordered = ["0.9", "1.0.0a1", "1.0.0rc1", "1.0.0rc2", "1.0.0", "1.0.1", "1.9.0", "1.10.0", "2", "10.0"]
-    assert ordered == sorted(reversed(ordered), key=version_key)
+    assert ordered == sorted(ordered[::2] + ordered[1::2], key=version_key)
 
 
 def versions(registry: Registry, *names: str) -> None:
@@ -146,7 +146,7 @@ def test_registry_refuses_two_functions_of_one_name() -> None:
     task(name="twice-defined")(plain)
     task(name="twice-defined")(plain)
     with pytest.raises(
-        DefinitionInvalid, match="'twice-defined' is defined twice: by .*plain and by .*of_a_run"
+        DefinitionInvalid, match=r"'twice-defined' is defined twice: by .*plain and by .*of_a_run"
     ):
         task(name="twice-defined")(of_a_run)
 

@@ -66,7 +66,7 @@ def test_max_attempts_counts_the_first_one(policy: Retry, attempts: int) -> None
 
 
 def test_jitter_is_drawn_after_the_cap() -> None:
-    """Near the cap, delays spread over all of it, none beyond: not a herd at the cap (which capping later would make)."""
+    """Near the cap, delays spread over all of it; capped after the draw, they would be a herd at the cap."""
     random.seed(7)
     policy = Retry.jittered(20, 1.0, max_delay=10.0)
     drawn = [float(policy.wait(state(12, policy))) for _ in range(DRAWS)]

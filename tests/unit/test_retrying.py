@@ -97,7 +97,7 @@ def test_retry_after_of_a_negative_time_is_at_once() -> None:
 
 
 def test_stop_after_delay_counts_from_the_first_attempt() -> None:
-    """Time that passed before a crash counts: attempts began ten seconds apart, and half a minute is over after the third."""
+    """Time that passed before a crash counts: half a minute is over at the end of the fourth attempt."""
     policy = Retry(stop=stop_after_delay(30), wait=wait_fixed(10))
     assert [10.0, 10.0, 10.0, None] == [decide(policy, ValueError(), earlier) for earlier in range(4)]
 

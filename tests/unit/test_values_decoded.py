@@ -70,17 +70,17 @@ def returning(annotation: Any) -> Signature:
 
 
 @pytest.fixture
-def _tomorrow() -> Any:
+def make_refuse() -> Any:
     """Makes the validators refuse."""
     yield lambda: refusing.append(True)
     refusing.clear()
 
 
-def test_validators_do_not_run_on_read(_tomorrow: Any) -> None:
+def test_validators_do_not_run_on_read(make_refuse: Any) -> None:
     """A validator that refuses by now breaks no run in flight."""
     signature = returning(list[Moody])
     text, _ = signature.write_result([Moody(name="Ann")])
-    _tomorrow()
+    make_refuse()
     assert ["Ann"] == [model.name for model in signature.read_result(text)]
 
 

@@ -90,7 +90,7 @@ def test_input_refusal_names_definition_and_argument(
 )
 def test_argument_without_json_form_is_refused_by_its_place(extra: Any, path: str) -> None:
     """An unannotated argument must be plain JSON; the error names the place inside it, when written and when hashed."""
-    with pytest.raises(NotJournalable, match="charge: extra.* cannot be journaled") as caught:
+    with pytest.raises(NotJournalable, match=r"charge: extra.* cannot be journaled") as caught:
         CHARGE.bind(["o"], {"extra": extra})
     assert ("charge", path) == (caught.value.definition, caught.value.path)
 
@@ -143,14 +143,14 @@ def test_text_that_is_no_text_is_refused() -> None:
 def test_result_refusal_names_the_definition() -> None:
     """A result that does not fit the annotation is the task's error."""
     with pytest.raises(
-        ResultInvalid, match="charge: the result does not fit the return annotation: .*integer"
+        ResultInvalid, match=r"charge: the result does not fit the return annotation: .*integer"
     ):
         CHARGE.write_result("many")
 
 
 def test_stored_result_that_cannot_be_read_says_so() -> None:
     """A journal that holds something else is told from a task that returned something else."""
-    with pytest.raises(ResultInvalid, match="charge: .*what the journal holds cannot be read"):
+    with pytest.raises(ResultInvalid, match=r"charge: .*what the journal holds cannot be read"):
         CHARGE.read_result('"many"')
 
 

@@ -26,7 +26,7 @@ def test_time_limits_end_runs_as_failed(ground: str, deploy: Callable[..., Deplo
     with pytest.raises(TimeLimitExceeded):
         hard.get(timeout=20)
     for failed in (handle, journey.handle(hard.id)):
-        with pytest.raises(WorkflowFailed, match="TimeLimitExceeded: .*hard time limit of 1 s"):
+        with pytest.raises(WorkflowFailed, match=r"TimeLimitExceeded: .*hard time limit of 1 s"):
             failed.get(timeout=20)
 
     softly = naps.apply_async((soft, 1, 30.0), soft_time_limit=1)

@@ -15,7 +15,7 @@ from tests.harness.invariants import read_runs
 def test_worker_leaves_at_the_next_step_where_a_plain_task_holds_it(
     lab: Lab, at_rest: Callable[..., object]
 ) -> None:
-    """SIGTERM in a run of eight seconds and in a plain task of eight: the one worker ends in two, the other in eight."""
+    """SIGTERM in a run and in a plain task of eight seconds each: one worker ends at once, the other after them."""
     leaving = lab.start_worker(APP, concurrency=1)
     handle = count.enqueue(16, 0.5)
     eventually(lambda: lab.effects.count("work") >= 2, 10, "the run to be under way")

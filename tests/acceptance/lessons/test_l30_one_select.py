@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import event
+import pytest
 
 from aiki_celery import RunStatus, WorkflowRun, workflow
 from aiki_celery.engine.ports import Forever
 from tests.acceptance.conftest import Lab
 from tests.acceptance.lessons.definitions import work
+from tests.contract.counting import counting
+from tests.harness.eventually import eventually
 
 
 @workflow(name="lesson-replayed")
@@ -17,38 +19,24 @@ def replayed(run: WorkflowRun, steps: int) -> int:
     return total
 
 
-def statements_of_a_replay(lab: Lab, steps: int) -> list[str]:
-    """Runs until the sleep, and gives what the second pass asks the database."""
-    binding = lab.aiki.binding
+@pytest.mark.parametrize("steps", [1, 300])
+def test_replay_costs_one_select(steps: int, embedded_lab: Lab) -> None:
+    """The claim, the record, the end of the run: no question per step."""
+    binding = embedded_lab.aiki.binding
     owner = binding.process.owner()
     handle = replayed.enqueue(steps)
     first = binding.executor.claim(handle.id, owner)
     assert first is not None
     due_at = binding.executor.run(replayed, *first, Forever(), told=True).due_at
     assert due_at is not None
-    binding_clock = binding.journal.now
-    while binding_clock() < due_at:
-        pass
-    asked: list[str] = []
-    engine = binding.journal.connections.engine
+    eventually(lambda: binding.journal.now() > due_at, 5, "the sleep to be over", interval=0.005)
 
-    def note(connection, cursor, statement, *rest):
-        asked.append(statement.split()[0].upper())
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
+    with counting(binding.journal) as counted:
         second = binding.executor.claim(handle.id, owner)
         assert second is not None
-        assert steps + 1 == len(second[1])
-        assert RunStatus.COMPLETED is binding.executor.run(replayed, *second, Forever(), told=True).status
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    assert steps == lab.effects.count("work")
-    return asked
+        outcome = binding.executor.run(replayed, *second, Forever(), told=True)
 
-
-def test_replay_costs_one_select(embedded_lab: Lab) -> None:
-    """Three hundred recorded steps: the claim, the record, the end of the run; no question per step."""
-    asked = statements_of_a_replay(embedded_lab, 300)
-    assert 1 == asked.count("SELECT")
-    assert ["UPDATE", "SELECT", "UPDATE"] == [verb for verb in asked if verb not in ("PRAGMA", "BEGIN")]
+    assert RunStatus.COMPLETED is outcome.status
+    assert steps + 1 == len(second[1])
+    assert steps == embedded_lab.effects.count("work")
+    assert ["UPDATE", "SELECT", "UPDATE"] == [statement.split()[0] for statement in counted.statements]
