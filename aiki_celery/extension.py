@@ -221,6 +221,7 @@ class Aiki:
     def close(self) -> None:
         """Close the journal's connections."""
         if self._binding is not None:
+            self._binding.process.end()
             self._binding.journal.close()
 
     def __enter__(self) -> Aiki:

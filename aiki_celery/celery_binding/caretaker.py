@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from aiki_celery.celery_binding.caretaker_notes import CaretakerNotes
+from aiki_celery.celery_binding.fork_lock import ForkLock
 from aiki_celery.celery_binding.pool_watch import PoolWatch
 from aiki_celery.engine.sweeps.context import SweepContext
 from aiki_celery.engine.sweeps.recovery import (
@@ -105,6 +106,7 @@ class Caretaker:
         self._stop = threading.Event()
         self._is_draining = False
         self._last_notes = 0.0
+        self._fork_lock = ForkLock()
         self._thread = threading.Thread(target=self._run, name="aiki-caretaker", daemon=True)
         poll = context.settings.poll_interval
         self._notes_duty = Duty("notes", self._read_notes, WATCH_POOL if pool is not None else 3600.0)
@@ -149,7 +151,8 @@ class Caretaker:
                     and not self._stop.is_set()
                     and not (self._is_draining and duty is not self._notes_duty)
                 ):
-                    duty.do()
+                    with self._fork_lock:
+                        duty.do()
             soonest = (
                 self._notes_duty.next_at if self._is_draining else min(duty.next_at for duty in self._duties)
             )

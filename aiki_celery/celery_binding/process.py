@@ -72,6 +72,7 @@ class ProcessIdentity:
         self._settings = settings
         self._worker_id: str | None = None
         self._alone: tuple[int, str] | None = None
+        self._heartbeat: Heartbeat | None = None
         self._lock = threading.Lock()
         self.drain = DrainFlag()
 
@@ -125,4 +126,13 @@ class ProcessIdentity:
         )
         heartbeat.start()
         atexit.register(heartbeat.end)
+        self._heartbeat = heartbeat
         return worker_id
+
+    def end(self) -> None:
+        """Stop saying that this process is alive, if it did so by itself."""
+        with self._lock:
+            heartbeat, self._heartbeat, self._alone = self._heartbeat, None, None
+        if heartbeat is not None:
+            atexit.unregister(heartbeat.end)
+            heartbeat.end()

@@ -16,7 +16,7 @@ from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
 from aiki_celery.definitions.values import first_message
-from aiki_celery.errors import DefinitionInvalid
+from aiki_celery.errors import DefinitionInvalid, RetryAfter
 from aiki_celery.model.clock import to_seconds
 
 Stop = stop_base | Callable[[tenacity.RetryCallState], bool]
@@ -103,7 +103,7 @@ class Retry:
         stop: When to give up; defaults to never giving up.
         wait: Seconds until the next attempt; defaults to none.
         retry: Whether an outcome is to be retried; defaults to any ``Exception``.
-        retry_on: Only these exceptions are retried.
+        retry_on: Only these exceptions are retried, and ``RetryAfter``.
         give_up_on: These exceptions are never retried.
 
     Raises:
@@ -126,6 +126,10 @@ class Retry:
         self.retry_on = _error_types("retry_on", retry_on)
         self.give_up_on = _error_types("give_up_on", give_up_on)
         self.retry = _callable("retry", retry or tenacity.retry_if_exception(self._is_retried))
+        if retry is not None and (self.retry_on or self.give_up_on):
+            raise DefinitionInvalid(
+                "retry policy: give retry= or retry_on=/give_up_on=, not both; strategies combine with | and &"
+            )
         self.judges_results = retry is not None
         self.plan: BaseModel | None = None
 
@@ -197,7 +201,7 @@ class Retry:
     def _is_retried(self, error: BaseException) -> bool:
         if not isinstance(error, Exception) or isinstance(error, self.give_up_on):
             return False
-        return not self.retry_on or isinstance(error, self.retry_on)
+        return not self.retry_on or isinstance(error, (*self.retry_on, RetryAfter))
 
     def __repr__(self) -> str:
         return (

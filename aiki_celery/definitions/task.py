@@ -13,7 +13,7 @@ from aiki_celery.definitions.options import StepOptions
 from aiki_celery.definitions.registry import registry
 from aiki_celery.definitions.retry import Retry
 from aiki_celery.definitions.signature import Signature
-from aiki_celery.errors import DefinitionInvalid
+from aiki_celery.errors import DefinitionInvalid, InputInvalid
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -79,6 +79,8 @@ class Task(Generic[P, R]):
         Raises:
             InputInvalid: An option has a value that cannot be used.
         """
+        if retry is not None and self.settings.at_most_once:
+            raise InputInvalid(self.name, "retry", "an at-most-once task is never retried")
         copy = object.__new__(type(self))
         copy.__dict__.update(self.__dict__)
         copy._options = self._options.updated(self.name, key=key, retry=retry)

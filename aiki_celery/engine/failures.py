@@ -17,8 +17,12 @@ MAX_TEXT = 20_000
 _PLAIN = PlainValue()
 
 
-def write_failure(error: BaseException, attempts: int) -> str:
-    """Write an error as JSON text: its type, message, traceback, attempts, and its ``args`` where they are JSON."""
+def write_failure(error: BaseException, attempts: int, declared: Sequence[type[Exception]] = ()) -> str:
+    """Write an error as JSON text: its type, message, traceback, attempts, and its ``args`` where they are JSON.
+
+    Of the exceptions the task declares, the name of the one it is, or the first it derives from, is kept too.
+    """
+    kinds = [kind for kind in declared if isinstance(error, kind)]
     try:
         arguments = from_json(_PLAIN.write(list(error.args), type(error).__name__, "args"))
     except NotJournalable:
@@ -30,6 +34,7 @@ def write_failure(error: BaseException, attempts: int) -> str:
             "traceback": _short("".join(traceback.format_exception(error))),
             "attempts": attempts,
             "args": arguments,
+            "declared": (type(error) if type(error) in kinds else kinds[0]).__qualname__ if kinds else None,
         },
         inf_nan_mode="strings",
     ).decode()
@@ -40,8 +45,8 @@ def read_failure(
 ) -> Exception:
     """Make the error that a recorded failure raises in the workflow.
 
-    An error the task declares in ``raises=`` is rebuilt as itself; the class comes from that declaration, never from a
-    name in the journal.
+    An error the task declares in ``raises=`` is rebuilt as what is declared; the class comes from that declaration,
+    never from a name in the journal.
     """
     failure: dict[str, Any] = from_json(text)
     name, arguments = failure.get("type", ""), failure.get("args")
@@ -49,7 +54,7 @@ def read_failure(
         return OutcomeUnknown(task, idempotency_key)
     if arguments is not None:
         for kind in declared:
-            if kind.__qualname__ == name:
+            if kind.__qualname__ == failure.get("declared"):
                 try:
                     return kind(*arguments)
                 except Exception:

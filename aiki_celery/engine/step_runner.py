@@ -179,7 +179,7 @@ class Step:
 
     def _give_up(self, error: Exception, attempt: int, started_at: int) -> NoReturn:
         """Record the step as failed and raise what a replay will raise."""
-        failure = write_failure(error, attempt)
+        failure = write_failure(error, attempt, self._task.settings.raises)
         seq = self._commit(StepStatus.FAILED, attempt, started_at, failure)
         self._raise(failure, seq, error)
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import CompoundSelect, Connection, Engine, Row, Select, create_engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy import CompoundSelect, Connection, Engine, Row, Select
+from sqlalchemy.exc import DBAPIError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from aiki_celery.errors import JournalUnavailable, SettingInvalid
 from aiki_celery.journal.dialect import is_transient
+from aiki_celery.journal.engines import checked_url, make_engine, system_now
 from aiki_celery.journal.fork_safety import ForkGate
 
 T = TypeVar("T")
@@ -24,9 +22,6 @@ logger = logging.getLogger("aiki_celery.journal")
 
 #: Seconds for which a lost connection, a deadlock or a held lock is tried again before the journal counts as gone.
 RETRY_FOR = 60.0
-
-#: Seconds that SQLite waits for another writer.
-SQLITE_BUSY = 30.0
 
 
 class Connections:
@@ -44,17 +39,17 @@ class Connections:
     def __init__(
         self, url: str, clock: Callable[[], int] | None = None, engine: Engine | None = None
     ) -> None:
-        self.url = _checked(url) if engine is None else engine.url
+        self.url = checked_url(url) if engine is None else engine.url
         if engine is not None and engine.dialect.name == "sqlite":
             raise SettingInvalid(
                 "aiki_journal is an engine of SQLite: the journal prepares SQLite's connections itself. Give the URL."
             )
-        self.engine = engine or _make_engine(self.url, clock or _system_now)
+        self.engine = engine or make_engine(self.url, clock or system_now)
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.engines = [self.engine]
         self._relaxed: Engine | None = None
         if self.dialect == "sqlite":
-            self.engines.append(_make_engine(self.url, clock or _system_now, sync="NORMAL"))
+            self.engines.append(make_engine(self.url, clock or system_now, sync="NORMAL"))
             self._relaxed = self.engines[1].execution_options(isolation_level="AUTOCOMMIT")
         self._gate = ForkGate(self.engines)
 
@@ -167,91 +162,6 @@ class Connections:
     def close(self) -> None:
         """Close every pooled connection."""
         self._gate.dispose()
-
-
-def _system_now() -> int:
-    return time.time_ns() // 1000
-
-
-def _checked(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise SettingInvalid(
-            f"aiki_journal is {url!r}: not a database URL such as postgresql+psycopg://host/name"
-        ) from error
-    if parsed.get_backend_name() not in ("sqlite", "postgresql", "mysql", "mariadb"):
-        raise SettingInvalid(
-            f"aiki_journal is {parsed.render_as_string()!r}: the journal runs on PostgreSQL, MariaDB/MySQL and SQLite"
-        )
-    if parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    if parsed.drivername in ("mysql", "mariadb"):
-        parsed = parsed.set(drivername=f"{parsed.drivername}+pymysql")
-    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise SettingInvalid(
-            f"aiki_journal is {url!r}: a database in memory is gone with its process. Name a file: sqlite:///aiki.sqlite3"
-        )
-    return parsed
-
-
-def _make_engine(url: URL, clock: Callable[[], int], sync: str = "FULL") -> Engine:
-    backend = url.get_backend_name()
-    options: dict[str, Any] = {"pool_size": 2, "max_overflow": 64, "pool_timeout": 30}
-    if backend == "sqlite":
-        _check_folder(url)
-        options["connect_args"] = {
-            "timeout": SQLITE_BUSY,
-            "check_same_thread": False,
-            "cached_statements": 256,
-        }
-    elif backend == "postgresql":
-        options["connect_args"] = {"connect_timeout": 10, "application_name": "aiki_celery"} | dict(url.query)
-    else:
-        # In UTC: in a zone with daylight saving, the hour that comes twice would take the clock back.
-        utc = "SET time_zone = '+00:00'"
-        options["connect_args"] = {"connect_timeout": 10, "charset": "utf8mb4", "init_command": utc}
-        options["pool_recycle"] = 3600
-        # Avoids the gap locks of REPEATABLE READ, over which concurrent sweeps would fall. Set here and not by a
-        # statement on connecting, which SQLAlchemy would undo when the connection goes back to the pool.
-        options["isolation_level"] = "READ COMMITTED"
-    try:
-        engine = create_engine(url, **options)
-    except (ModuleNotFoundError, NoSuchModuleError) as error:
-        extra = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}.get(backend)
-        remedy = f'pip install "aiki-celery[{extra}]"' if extra else "install its driver"
-        raise SettingInvalid(
-            f"aiki_journal is {url.render_as_string()!r}: {error}. Remedy: {remedy}"
-        ) from error
-    if backend == "sqlite":
-        _prepare_sqlite(engine, clock, sync)
-    return engine
-
-
-def _check_folder(url: URL) -> None:
-    folder = Path(str(url.database)).parent
-    if not str(url.database).startswith("file:") and not folder.is_dir():
-        raise SettingInvalid(
-            f"aiki_journal is {url.render_as_string()!r}: there is no folder {str(folder.absolute())!r}"
-        )
-
-
-def _prepare_sqlite(engine: Engine, clock: Callable[[], int], sync: str) -> None:
-    """Make SQLite durable (WAL, each commit synced), shareable by processes, and give it a clock."""
-
-    @event.listens_for(engine, "connect")
-    def on_connect(connection: Any, _: Any) -> None:
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute(f"PRAGMA synchronous = {sync}")
-        cursor.close()
-        connection.create_function("aiki_now", 0, clock)
-
-    @event.listens_for(engine, "begin")
-    def on_begin(connection: Connection) -> None:
-        # A transaction that reads first and writes later could not get the write lock any more.
-        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _first_line(error: BaseException) -> str:

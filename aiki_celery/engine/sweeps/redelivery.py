@@ -6,8 +6,8 @@ the difference is missing, and that many are published again, oldest publication
 so those are the ones overdue). Messages that a busy worker holds back for itself are missing in the same sense: an idle
 worker gets the run. The broker never holds more messages than there are queued runs.
 
-Messages of other tasks in the same queue hide missing ones. So a few of the oldest runs are published again in any
-case once they are long overdue.
+Messages of other tasks in the same queue hide missing ones. So where the broker holds more messages than there are
+queued runs, a few of the oldest runs are published again once they are long overdue.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aiki_celery.engine.sweeps.context import SweepContext
 
 logger = logging.getLogger("aiki_celery.redelivery")
 
-#: After so many times ``redelivery_after``, a few runs are published again whatever the broker holds.
+#: After so many times ``redelivery_after``, a few runs are published again if other messages may hide what is missing.
 LONG_OVERDUE = 10
 
 #: How many, in one look.
@@ -71,7 +71,10 @@ class Redelivery:
         expected = context.journal.deliveries.queued_per_queue()
         for queue in due:
             missing = expected.get(queue, 0) - context.dispatcher.depth(queue)
-            sent += self._send_missing(queue, missing) if missing > 0 else self._send_long_overdue(queue)
+            if missing > 0:
+                sent += self._send_missing(queue, missing)
+            else:
+                sent += self._look_later(queue, others=missing < 0)
         return sent
 
     def _queues(self) -> list[str | None]:
@@ -89,11 +92,13 @@ class Redelivery:
             context.publish(runs)
         return len(runs)
 
-    def _send_long_overdue(self, queue: str | None) -> int:
-        """The backlog is all there: look again later and later, and send a few of the oldest in any case."""
+    def _look_later(self, queue: str | None, *, others: bool) -> int:
+        """The backlog is all there, or seems so among others' messages, which are worth a few of our own."""
         context = self._context
         gap = min(2 * self._look_again.get(queue, (0.0, context.settings.poll_interval))[1], LONGEST_LOOK)
         self._look_again[queue] = (time.monotonic() + gap, gap)
+        if not others:
+            return 0
         age = LONG_OVERDUE * context.settings.redelivery_after
         runs = context.journal.deliveries.take_overdue(context.definitions(), queue, FEW, older_than=age)
         if runs:

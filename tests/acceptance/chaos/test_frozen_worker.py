@@ -27,6 +27,7 @@ def test_zombie_finishes_its_step_and_writes_nothing(ground: str, deploy: Callab
         measured[f"{ground}: worker frozen"].append(again["at"] - began)
         deployment.open_gate(run.key)
     assert [["first", "last"]] * 2 == [run.handle.get(timeout=20) for run in runs]
+    eventually(lambda: not any(run.handle.refresh().settlement for run in runs), 10, "Celery to be told")
     ends = [run.handle.refresh() for run in runs]
     assert [2, 2] == [end.epoch for end in ends]
 

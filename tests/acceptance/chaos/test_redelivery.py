@@ -18,9 +18,8 @@ BACKLOG = 30
 def test_backlog_is_not_amplified(ground: str, deploy: Callable[..., Deployment]) -> None:
     """A busy worker and a long queue: the broker holds no more messages than there are queued runs.
 
-    For ten times `redelivery_after`, that is: beyond it, a few of the oldest are sent again whatever it holds.
     """
-    deployment = deploy(ground, redelivery_after=0.6)
+    deployment = deploy(ground, redelivery_after=0.3)
     deployment.worker(concurrency=1, args=("--prefetch-multiplier", "1"))
     key, many = new_key("long"), new_key("many")
     long = journey.enqueue(key)
