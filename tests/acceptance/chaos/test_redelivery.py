@@ -16,9 +16,7 @@ BACKLOG = 30
 
 @on_redis
 def test_backlog_is_not_amplified(ground: str, deploy: Callable[..., Deployment]) -> None:
-    """A busy worker and a long queue: the broker holds no more messages than there are queued runs.
-
-    """
+    """A busy worker and a long queue: the broker holds no more messages than there are queued runs."""
     deployment = deploy(ground, redelivery_after=0.3)
     deployment.worker(concurrency=1, args=("--prefetch-multiplier", "1"))
     key, many = new_key("long"), new_key("many")
