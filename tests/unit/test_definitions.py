@@ -125,19 +125,19 @@ def test_version_order_is_that_of_numbers() -> None:
 def versions(registry: Registry, *names: str) -> None:
     """Registers versions of one workflow."""
     for name in names:
-        registry.add_workflow(workflow(name="versioned", version=name)(of_a_run))
+        registry.add_workflow(workflow(name="by-version", version=name)(of_a_run))
 
 
 def test_registry_latest_is_the_highest_version() -> None:
     """The bare name means the highest version, in whatever order they were registered."""
     registry = Registry()
     versions(registry, "1.9.0", "1.10.0", "1.2.0", "1.10.0rc1")
-    latest = registry.latest("versioned")
+    latest = registry.latest("by-version")
     assert latest is not None
     assert ("1.10.0", None, None) == (
         latest.version,
         registry.latest("other"),
-        registry.workflow("versioned", "3"),
+        registry.workflow("by-version", "3"),
     )
 
 
