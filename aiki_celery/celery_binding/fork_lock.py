@@ -6,6 +6,7 @@ whenever its pool replaces a process; its caretaker must not be publishing a mes
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import weakref
@@ -24,6 +25,7 @@ class ForkLock:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         _locks.add(self)
+        _register()
 
     def __enter__(self) -> None:
         """Begin; waits while the process forks."""
@@ -63,5 +65,12 @@ def _in_child() -> None:
         lock.renew()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+@functools.cache
+def _register() -> None:
+    """Listen to forks, from the first lock on.
+
+    What listens last is asked first before a fork. So this is not done on import: the thread must come to its end while
+    the journal and the embedded broker still let it in, and these listen since they were imported.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

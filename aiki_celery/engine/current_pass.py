@@ -87,14 +87,27 @@ class Pass:
         if len(text) * 4 > limit and (size := len(text.encode())) > limit:
             raise PayloadTooLarge(owner, what, size, limit)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the run may have another record."""
+        return self.record.last_seq < self.settings.max_steps
+
+    def check_room(self) -> None:
+        """Make sure that there is room for another record, before anything is done that would be recorded.
+
+        Raises:
+            StepLimitExceeded: The run has as many as it may have.
+        """
+        if not self.has_room:
+            raise StepLimitExceeded(self.claim.run_id, self.settings.max_steps)
+
     def next_seq(self) -> int:
         """Give the place of the next record.
 
         Raises:
             StepLimitExceeded: The run has as many as it may have.
         """
-        if self.record.last_seq >= self.settings.max_steps:
-            raise StepLimitExceeded(self.claim.run_id, self.settings.max_steps)
+        self.check_room()
         return self.record.next_seq()
 
     def write(self, step: StepRecord) -> None:

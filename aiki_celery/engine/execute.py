@@ -15,7 +15,7 @@ from aiki_celery.engine.lifecycle import Lifecycle
 from aiki_celery.engine.ports import Host
 from aiki_celery.engine.replay import Record
 from aiki_celery.engine.retrying import delay_after
-from aiki_celery.errors import ClaimLost, NonDeterminismError, RunSuspended, ValueRejected
+from aiki_celery.errors import ClaimLost, NonDeterminismError, RunSuspended
 from aiki_celery.journal.journal import Journal
 from aiki_celery.model.clock import MICROSECOND, AnchoredClock, Clock
 from aiki_celery.model.events import RunClaimed, RunFinished, RunFinishing
@@ -148,7 +148,7 @@ class Executor:
         past = current.record.retries
         started = past[0].started_at if past else claim.created_at
         delay = delay_after(workflow.settings.retry, error, past, started, current.clock.now())
-        if delay is not None and not isinstance(error, ValueRejected):
+        if delay is not None and current.has_room:
             self._park_for_retry(current, error, delay)
         failure = write_failure(error, claim.attempt)
         why = f"{type(error).__qualname__}: {error}"

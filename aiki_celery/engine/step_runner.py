@@ -85,6 +85,7 @@ class Step:
         self._address = address
         self._ordinal = current.record.calls_of(address) - 1
         self._first_seq = 0
+        self._input = ""
 
     def raise_recorded(self, recorded: StepRecord) -> NoReturn:
         """Raise what a recorded failure raises."""
@@ -97,8 +98,10 @@ class Step:
         notes = current.record.notes(self._address)
         failed = [note for note in notes if note.kind is StepKind.ATTEMPT]
         self._first_seq = notes[0].seq if notes else current.record.last_seq + 1
-        text = self._task.signature.write(self._values)
-        current.check_size(text, self._task.name, "the input")
+        current.check_room()
+        # Written before the call: the task may change what it is given.
+        self._input = self._task.signature.write(self._values)
+        current.check_size(self._input, self._task.name, "the input")
         if len(notes) > len(failed):
             self._give_up(OutcomeUnknown(self._task.name, self.idempotency_key), 1, current.clock.now())
         if failed:
@@ -217,7 +220,6 @@ class Step:
         due_at: int | None,
     ) -> StepRecord:
         current = self._pass
-        text = self._task.signature.write(self._values) if kind is not StepKind.ATTEMPT else None
         return StepRecord(
             seq=current.next_seq(),
             kind=kind,
@@ -228,7 +230,7 @@ class Step:
             epoch=current.claim.epoch,
             started_at=started_at,
             finished_at=current.clock.now(),
-            input=text,
+            input=self._input if kind is not StepKind.ATTEMPT else None,
             value=value,
             due_at=due_at,
         )
