@@ -96,7 +96,7 @@ class Aiki:
             self._choose_broker()
         else:
             app.on_after_configure.connect(self._choose_broker, weak=False)
-        compile_all(app, lambda: self.binding, self._refused.append)
+        compile_all(app, lambda: self.binding, self._refused)
         set_default_runtime(self)
 
     @property

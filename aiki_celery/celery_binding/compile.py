@@ -14,17 +14,18 @@ from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.errors import DefinitionInvalid
 
 
-def compile_all(app: Celery, binding_of: Any, refused: Callable[[Exception], None]) -> None:
+def compile_all(app: Celery, binding_of: Callable[[], Binding], refused: list[Exception]) -> None:
     """Compile every workflow there is and will be, once the application is finalized.
 
     Args:
         app: The application.
         binding_of: Gives its binding; called when it is first needed.
-        refused: Told why that cannot be done: Celery's signal would only log it, and the app go on without workflows.
+        refused: Takes the reason why that cannot be done: Celery's signal would only log it, and the application go on
+            without workflows. One that was refused gets no more.
     """
 
     def compile_one(workflow: Workflow[..., Any]) -> None:
-        if app.finalized:
+        if app.finalized and not refused:
             compile_workflow(app, workflow, binding_of())
 
     def compile_known(**_: Any) -> None:
@@ -32,7 +33,7 @@ def compile_all(app: Celery, binding_of: Any, refused: Callable[[Exception], Non
             for workflow in registry:
                 compile_workflow(app, workflow, binding_of())
         except Exception as error:
-            refused(error)
+            refused.append(error)
             raise
 
     app.on_after_finalize.connect(compile_known, weak=False)

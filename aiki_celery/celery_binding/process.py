@@ -58,6 +58,11 @@ class WorkerHost:
             return f"it was held for {held_for:.0f} s"
         return None
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the whole worker is ending."""
+        return self._drain.is_up
+
 
 class ProcessIdentity:
     """The owner that this process's claims carry.

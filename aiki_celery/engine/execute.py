@@ -133,8 +133,9 @@ class Executor:
                 return self._settle_over(current, told)
             return self._failed(workflow, current, error, told)
         except BaseException:
-            # The worker is being ended under the run: let somebody else have it at once.
-            if current.over is None:
+            # The worker is being ended under the run: let somebody else have it at once. A process that is ended
+            # alone, by a time limit say, leaves that to the worker, which knows why.
+            if current.over is None and current.host.is_ending:
                 self._release(current)
             raise
         if current.over is not None:

@@ -24,6 +24,10 @@ class Host(Protocol):
     def should_let_go(self, held_for: float) -> str | None:
         """Give the reason to hand a run over that has been held for so many seconds, or None to go on."""
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether a process that is told to exit should hand its run over: nobody else will decide about it."""
+
 
 class Forever:
     """The host of a run in the caller's own process: nobody ends it but itself."""
@@ -31,3 +35,8 @@ class Forever:
     def should_let_go(self, held_for: float) -> str | None:
         """Never."""
         return None
+
+    @property
+    def is_ending(self) -> bool:
+        """A script that is told to exit is ending."""
+        return True

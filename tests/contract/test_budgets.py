@@ -51,6 +51,11 @@ class LetGoAfter:
         self._left -= 1
         return "the test says so" if self._left < 0 else None
 
+    @property
+    def is_ending(self) -> bool:
+        """It is not."""
+        return False
+
 
 @pytest.fixture
 def executor(journal: Journal) -> Executor:
