@@ -48,15 +48,15 @@ class ForkGate:
                 self._changed.wait()
             self._users[me] = self._users.get(me, 0) + 1
 
-    def leave(self, thread: int | None = None) -> None:
-        """Note that a thread (this one, unless told otherwise) has given a connection back."""
+    def leave(self) -> None:
+        """Note that this thread has given a connection back."""
         with self._changed:
-            user = thread if thread is not None else threading.get_ident()
-            left = self._users.get(user, 0) - 1
+            me = threading.get_ident()
+            left = self._users.get(me, 0) - 1
             if left > 0:
-                self._users[user] = left
+                self._users[me] = left
             else:
-                self._users.pop(user, None)
+                self._users.pop(me, None)
             self._changed.notify_all()
 
     def close(self) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import Column, MetaData, String, Table, inspect, select
 from sqlalchemy.exc import DBAPIError
 
@@ -79,6 +78,3 @@ def ensure(connections: Connections, schema: Schema) -> None:
             f"The journal's tables in {connections.shown_url} are at revision {found}, made by a newer aiki_celery; "
             f"this one knows revisions up to {HEAD}. Upgrade the package."
         )
-
-
-__all__ = ["HEAD", "CommandError", "current", "ensure", "upgrade"]
