@@ -19,7 +19,7 @@ from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.schema import Schema
 
 #: Revision this package's tables are at: the head of ``migrations/``.
-HEAD = "0001"
+HEAD = "0002"
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 

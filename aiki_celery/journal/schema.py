@@ -66,6 +66,23 @@ class Schema:
             Column("published_at", instant()),
             Column("deliveries", small_number(), nullable=False),
             Column("history", payload_text(), nullable=False),
+            # What a run is of: a workflow, or a step that was sent to a queue of its own.
+            Column("kind", key_text(8), nullable=False, server_default="workflow"),
+            # Of a run that another one started: that run, and the place of the start in its record.
+            Column("parent_id", key_text(155)),
+            Column("parent_seq", small_number()),
+            Column("on_close", key_text(8)),
+            Column("lane", small_number()),
+            Column("timeout", instant()),
+            Column("call", payload_text()),
+            Column("details", payload_text()),
+            # Of a run that started others: how many, and which of them it waits for.
+            Column("children", small_number(), nullable=False, server_default="0"),
+            Column("await_first", small_number()),
+            Column("await_last", small_number()),
+            Column("await_skip", payload_text()),
+            Column("await_count", small_number()),
+            Column("woken_by", small_number()),
             PrimaryKeyConstraint("id", name=f"{name}_pk"),
             UniqueConstraint("workflow", "reference_id", name=f"{name}_reference"),
         )
@@ -76,6 +93,9 @@ class Schema:
         self._index(table, "unsettled", columns.settlement, where=columns.settlement.is_not(None))
         self._index(table, "listed", columns.workflow, columns.created_at)
         self._index(table, "created", columns.created_at)
+        family = columns.parent_id, columns.status, columns.parent_seq
+        self._index(table, "family", *family, where=columns.parent_id.is_not(None))
+        self._index(table, "closing", columns.on_close, where=columns.on_close.is_not(None))
         return table
 
     def _steps(self) -> Table:
@@ -96,6 +116,7 @@ class Schema:
             Column("due_at", instant()),
             Column("input", payload_text()),
             Column("value", payload_text()),
+            Column("child_id", key_text(155)),
             PrimaryKeyConstraint("run_id", "seq", name=f"{name}_pk"),
             # Rows of a run lie side by side, and each is written once.
             sqlite_with_rowid=False,
