@@ -22,6 +22,8 @@
     │   └── WorkflowCancelled       the run ended as cancelled
     ├── StepError                   what a step raises inside the workflow
     │   ├── TaskFailed              the task gave up
+    │   ├── StepCancelled           it was cancelled before it was over
+    │   ├── StepTimeout             an attempt took longer than its ``timeout``
     │   └── OutcomeUnknown          an at-most-once task was interrupted
     ├── JournalError                about the journal's database
     │   ├── SchemaMissing           the tables are not there
@@ -273,6 +275,31 @@ class TaskFailed(StepError):
     def __str__(self) -> str:
         tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
         return f"{self.task} failed after {tries}: {self.type}: {self.message}"
+
+
+class StepCancelled(StepError):
+    """A started step was cancelled before it was over."""
+
+    def __init__(self, task: str, run_id: str, reason: str = "") -> None:
+        super().__init__(task, run_id, reason)
+        self.task = task
+        self.run_id = run_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.task} ({self.run_id}) was cancelled" + (f": {self.reason}" if self.reason else ".")
+
+
+class StepTimeout(StepError):
+    """An attempt of a started step took longer than its ``timeout``. Policies may retry on it."""
+
+    def __init__(self, task: str, seconds: float) -> None:
+        super().__init__(task, seconds)
+        self.task = task
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"{self.task} took longer than its timeout of {self.seconds:g} s."
 
 
 class OutcomeUnknown(StepError):

@@ -15,6 +15,7 @@ from celery import Celery
 
 from aiki_celery.celery_binding import process_signals
 from aiki_celery.celery_binding.binding import Binding
+from aiki_celery.celery_binding.bootsteps.consumer_step import ConsumerStep
 from aiki_celery.celery_binding.bootsteps.worker_step import worker_step_for
 from aiki_celery.celery_binding.celery_settings import celery_settings
 from aiki_celery.celery_binding.compile import compile_all
@@ -91,6 +92,7 @@ class Aiki:
         app.aiki = self
         lazy = LazyBinding(app, lambda: self.binding)
         app.steps["worker"].add(worker_step_for(lazy))  # type: ignore[arg-type]
+        app.steps["consumer"].add(ConsumerStep)
         process_signals.connect(lazy)  # type: ignore[arg-type]
         if app.configured:
             self._choose_broker()

@@ -11,12 +11,15 @@ from celery import Celery
 from aiki_celery.celery_binding.caretaker_notes import CaretakerNotes
 from aiki_celery.celery_binding.dispatcher import CeleryDispatcher
 from aiki_celery.celery_binding.process import ProcessIdentity
+from aiki_celery.celery_binding.step_task import StepTask
 from aiki_celery.definitions.registry import registry
+from aiki_celery.definitions.task import Task
 from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.engine.execute import Executor
 from aiki_celery.engine.lifecycle import Lifecycle
 from aiki_celery.engine.starting import Starter
 from aiki_celery.engine.sweeps.context import SweepContext
+from aiki_celery.errors import DefinitionInvalid
 from aiki_celery.journal.journal import Journal
 from aiki_celery.model.clock import Clock
 from aiki_celery.settings import AikiSettings
@@ -46,8 +49,8 @@ class Binding:
         self.hooks = hooks
         self.journal = journal
         self.dispatcher = CeleryDispatcher(app)
-        self.executor = Executor(journal, settings, hooks, clock)
         self.starter = Starter(journal, self.dispatcher, settings, hooks)
+        self.executor = Executor(journal, settings, hooks, self.starter.publish, self.queue_for_step, clock)
         self.process = ProcessIdentity(journal, settings)
         self.caretaker_notes = CaretakerNotes()
         self.clock = clock
@@ -61,6 +64,28 @@ class Binding:
             or self._routed(workflow.definition)
         )
 
+    def queue_for_step(self, task: Task[..., Any], asked: str | None) -> str:
+        """Give the queue of a step that is started: the call's, the task's, ours, then Celery's routing.
+
+        Raises:
+            DefinitionInvalid: The application has another Celery task of that name.
+        """
+        if not isinstance(self.app.tasks.get(task.name), StepTask):
+            raise DefinitionInvalid(
+                f"task {task.name!r} cannot be started: the Celery application has another task, or a workflow, of "
+                "that name. Give one of them another name, or use .run(...)."
+            )
+        return asked or task.settings.queue or self._routed(task.name)
+
+    def expire_step(self, run_id: str) -> bool:
+        """Settle a started step whose attempt has taken too long; tell whether there was one to settle."""
+        taken = self.executor.claim_expired(run_id, self.process.owner())
+        task = registry.task(taken[0].workflow) if taken else None
+        if taken is None or task is None:
+            return False
+        self.executor.run_step(task, *taken, self.process.host, is_expired=True)
+        return True
+
     def sweep_context(self) -> SweepContext:
         """Give what sweeps are given."""
         return SweepContext(
@@ -70,6 +95,7 @@ class Binding:
             settings=self.settings,
             hooks=self.hooks,
             definitions=known_definitions,
+            expire=self.expire_step,
         )
 
     @functools.lru_cache(maxsize=1024)  # noqa: B019 - a binding lives as long as its application
@@ -84,5 +110,5 @@ class Binding:
 
 
 def known_definitions() -> Sequence[str]:
-    """Give the workflows this process has, as ``name@version``."""
-    return [workflow.definition for workflow in registry]
+    """Give what this process has: workflows as ``name@version``, and the names of tasks."""
+    return [*(workflow.definition for workflow in registry), *(task.name for task in registry.tasks())]

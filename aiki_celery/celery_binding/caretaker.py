@@ -167,7 +167,9 @@ class Caretaker:
         # Looked at first, acted on last: the note of a time limit is made before its process is ended.
         dead = self._pool.take_dead() if self._pool is not None else set()
         for run_id, pid, limit in self._notes.take_timed_out():
-            journal.recovery.fail_timed_out(run_id, self._worker_id, pid, limit)
+            woken = journal.recovery.fail_timed_out(run_id, self._worker_id, pid, limit)
+            if woken:
+                self._context.publish(woken)
         lost = self._notes.take_lost()
         if lost:
             # Those that died before they could take their run leave it queued, and its message is spent.

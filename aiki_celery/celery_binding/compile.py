@@ -1,4 +1,8 @@
-"""Compiles workflows into Celery tasks: one for each version, and one for the bare name, the highest version."""
+"""Compiles definitions into Celery tasks.
+
+A workflow becomes one for each version, and one for the bare name, the highest version. A task becomes one as well, for
+the steps that workflows start.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,16 @@ from typing import Any
 from celery import Celery
 
 from aiki_celery.celery_binding.binding import Binding
+from aiki_celery.celery_binding.step_task import StepTask
 from aiki_celery.celery_binding.tasks import WorkflowTask
 from aiki_celery.definitions.registry import registry
+from aiki_celery.definitions.task import Task
 from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.errors import DefinitionInvalid
 
 
 def compile_all(app: Celery, binding_of: Callable[[], Binding], refused: list[Exception]) -> None:
-    """Compile every workflow there is and will be, once the application is finalized.
+    """Compile every definition there is and will be, once the application is finalized.
 
     Args:
         app: The application.
@@ -24,14 +30,20 @@ def compile_all(app: Celery, binding_of: Callable[[], Binding], refused: list[Ex
             without workflows. One that was refused gets no more.
     """
 
-    def compile_one(workflow: Workflow[..., Any]) -> None:
-        if app.finalized and not refused:
-            compile_workflow(app, workflow, binding_of())
+    def compile_one(definition: Workflow[..., Any] | Task[..., Any]) -> None:
+        if not app.finalized or refused:
+            return
+        if isinstance(definition, Workflow):
+            compile_workflow(app, definition, binding_of())
+        else:
+            compile_task(app, definition, binding_of())
 
     def compile_known(**_: Any) -> None:
         try:
             for workflow in registry:
                 compile_workflow(app, workflow, binding_of())
+            for task in registry.tasks():
+                compile_task(app, task, binding_of())
         except Exception as error:
             refused.append(error)
             raise
@@ -66,3 +78,21 @@ def compile_workflow(app: Celery, workflow: Workflow[..., Any], binding: Binding
         }
         task = type("WorkflowTask", (WorkflowTask,), attributes)()
         app.register_task(task)
+
+
+def compile_task(app: Celery, task: Task[..., Any], binding: Binding) -> None:
+    """Register the Celery task that a task's started steps are sent as.
+
+    Where the application, or a workflow, has that name already, it keeps it, and the task can be run but not started.
+    """
+    if task.name in app.tasks:
+        return
+    attributes: dict[str, Any] = {
+        "name": task.name,
+        "binding": binding,
+        "task_name": task.name,
+        "abstract": False,
+        "__module__": task.function.__module__,
+        "__doc__": task.function.__doc__,
+    }
+    app.register_task(type("StepTask", (StepTask,), attributes)())

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiki_celery.celery_binding.binding import Binding
+from aiki_celery.celery_binding.inline_house import InlineHouse
 from aiki_celery.definitions.options import StartOptions
 from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.engine.execute import Outcome
 from aiki_celery.engine.ports import Forever
 from aiki_celery.errors import JournalUnavailable, RunError, WorkflowCancelled, WorkflowFailed
-from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import Claim, RunView, StepRecord
 from aiki_celery.model.status import RunStatus
 
@@ -77,20 +77,25 @@ def wait(
 def _to_the_end(
     binding: Binding, workflow: Workflow[..., Any], run_id: str, taken: tuple[Claim, list[StepRecord]] | None
 ) -> Outcome:
-    """Run pass after pass. If a worker takes the run while it waits, wait for the worker instead."""
+    """Run pass after pass, and everything the run starts. If a worker takes it while it waits, wait for the worker."""
+    house = InlineHouse(binding)
     while True:
         if taken is None:
             return _done_elsewhere(binding, run_id)
-        outcome = binding.executor.run(workflow, *taken, Forever(), told=True)
+        outcome = binding.executor.run(workflow, *taken, Forever(), told=True, publish=house.publish)
         if outcome.status is None:
             _refuse_to_wait_for_ourselves(binding, run_id, taken[0].epoch, outcome)
-        if outcome.due_at is None or outcome.status in (RunStatus.COMPLETED, RunStatus.FAILED):
+        if outcome.status is RunStatus.AWAITING_STEPS:
+            house.run_until_queued(run_id)
+        elif outcome.due_at is None or outcome.status in (RunStatus.COMPLETED, RunStatus.FAILED):
+            house.run_the_rest()
             return (
                 outcome
                 if outcome.status not in (None, RunStatus.QUEUED)
                 else _done_elsewhere(binding, run_id)
             )
-        _sleep_until(binding, outcome.due_at)
+        else:
+            house.run_until(outcome.due_at)
         taken = binding.executor.claim(run_id, binding.process.owner_here())
 
 
@@ -105,14 +110,6 @@ def _refuse_to_wait_for_ourselves(binding: Binding, run_id: str, epoch: int, out
         raise JournalUnavailable(
             f"{outcome.exception}. The run is journaled; a worker goes on with it after this process has ended."
         )
-
-
-def _sleep_until(binding: Binding, due_at: int) -> None:
-    if binding.clock is not None:
-        binding.clock.sleep(max(0, due_at - binding.clock.now()) / MICROSECOND)
-        return
-    while (left := due_at - binding.journal.now()) > 0:
-        time.sleep(left / MICROSECOND + 0.0005)
 
 
 def _done_elsewhere(binding: Binding, run_id: str) -> Outcome:

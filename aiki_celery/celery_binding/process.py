@@ -9,6 +9,8 @@ import socket
 import threading
 import uuid
 
+from celery.exceptions import SoftTimeLimitExceeded
+
 from aiki_celery.celery_binding.heartbeat import Heartbeat
 from aiki_celery.journal.journal import Journal
 from aiki_celery.model.records import Owner
@@ -62,6 +64,10 @@ class WorkerHost:
     def is_ending(self) -> bool:
         """Whether the whole worker is ending."""
         return self._drain.is_up
+
+    def is_time_limit(self, error: BaseException) -> bool:
+        """Tell whether an exception is Celery's of a soft time limit."""
+        return isinstance(error, SoftTimeLimitExceeded)
 
 
 class ProcessIdentity:

@@ -52,6 +52,12 @@ class Run(Protocol):
     def perform(self, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: StepOptions) -> Any:
         """Run a task as an inline step, or give its recorded outcome."""
 
+    def launch(self, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: StepOptions) -> Any:
+        """Send a task to its queue as a step, or give the future of its recorded start."""
+
+    def result_of(self, future: Any) -> Any:
+        """Wait for something that was started."""
+
 
 class StepContext(Protocol):
     """The step a task runs in."""
@@ -71,6 +77,18 @@ class StepContext(Protocol):
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger that knows run and step."""
+
+    @property
+    def details(self) -> Any:
+        """What the last attempt reported by :meth:`heartbeat` before it failed or was interrupted; None if nothing."""
+
+    def heartbeat(self, details: Any = None) -> None:
+        """Report progress: plain JSON, kept for the next attempt, which finds it in :attr:`details`.
+
+        Raises:
+            ClaimLost: The step was taken away from this process; what it does now cannot be recorded.
+            NotJournalable: The details have no JSON form.
+        """
 
 
 _step: ContextVar[StepContext | None] = ContextVar("aiki_step", default=None)
@@ -93,14 +111,23 @@ def current_step() -> StepContext:
     return step
 
 
-@contextmanager
-def step_scope(step: StepContext) -> Iterator[None]:
-    """Make a step current for the code inside."""
-    token = _step.set(step)
-    try:
-        yield
-    finally:
-        _step.reset(token)
+class step_scope:
+    """Make a step current for the code inside. A class, because a generator would cost each step three times as much.
+
+    Args:
+        step: The step.
+    """
+
+    __slots__ = ("_step", "_token")
+
+    def __init__(self, step: StepContext) -> None:
+        self._step = step
+
+    def __enter__(self) -> None:
+        self._token = _step.set(self._step)
+
+    def __exit__(self, *_: object) -> None:
+        _step.reset(self._token)
 
 
 def current_runtime() -> Runtime:

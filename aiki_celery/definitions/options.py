@@ -74,11 +74,7 @@ class StartOptions:
         if queue is not None:
             changes["queue"] = _name(owner, "queue", queue)
         if priority is not None:
-            if not (isinstance(priority, int) and 0 <= priority <= 255):
-                raise InputInvalid(
-                    owner, "priority", f"must be a whole number from 0 to 255, not {priority!r}"
-                )
-            changes["priority"] = priority
+            changes["priority"] = _priority(owner, priority)
         if tags is not None:
             changes["tags"] = tuple(_name(owner, "tags", tag) for tag in tags)
         return replace(self, **changes)
@@ -86,13 +82,27 @@ class StartOptions:
 
 @dataclass(frozen=True, slots=True)
 class StepOptions:
-    """How a step is done: ``key`` sets its address by hand, ``retry`` replaces the task's policy."""
+    """How a step is done.
+
+    ``key`` sets its address by hand, ``retry`` replaces the task's policy. Of a step that is started, ``queue`` and
+    ``priority`` are those of its message, and ``timeout`` is the longest time of an attempt in seconds.
+    """
 
     key: str | None = None
     retry: Retry | None = field(default=None)
+    queue: str | None = None
+    priority: int | None = None
+    timeout: float | None = None
 
     def updated(
-        self, owner: str, *, key: str | None = None, retry: Retry | Mapping[str, Any] | None = None
+        self,
+        owner: str,
+        *,
+        key: str | None = None,
+        retry: Retry | Mapping[str, Any] | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        timeout: timedelta | float | None = None,
     ) -> StepOptions:
         """Give a copy with the options set that were given.
 
@@ -100,6 +110,9 @@ class StepOptions:
             owner: Name of the task, for messages.
             key: What the step is known by instead of its input.
             retry: Policy for this step alone.
+            queue: Celery queue the step is sent to.
+            priority: Celery priority of its message, 0 to 255.
+            timeout: Longest time of one attempt, a ``timedelta`` or seconds.
 
         Raises:
             InputInvalid: An option has a value that cannot be used.
@@ -109,7 +122,40 @@ class StepOptions:
             changes["key"] = _name(owner, "key", key)
         if retry is not None:
             changes["retry"] = Retry.parse(retry)
+        if queue is not None:
+            changes["queue"] = _name(owner, "queue", queue)
+        if priority is not None:
+            changes["priority"] = _priority(owner, priority)
+        if timeout is not None:
+            changes["timeout"] = check_timeout(owner, timeout)
         return replace(self, **changes)
+
+
+def check_timeout(owner: str, timeout: timedelta | float) -> float:
+    """Give a time limit in seconds.
+
+    Raises:
+        InputInvalid: It is not a time, or not above zero.
+    """
+    seconds = float(_converted(owner, "timeout", to_seconds, timeout))
+    if seconds <= 0:
+        raise InputInvalid(owner, "timeout", f"must be more than zero seconds, not {timeout!r}")
+    return seconds
+
+
+def check_queue(owner: str, queue: str) -> str:
+    """Give the name of a queue.
+
+    Raises:
+        InputInvalid: It cannot be one.
+    """
+    return _name(owner, "queue", queue)
+
+
+def _priority(owner: str, priority: Any) -> int:
+    if not (isinstance(priority, int) and 0 <= priority <= 255):
+        raise InputInvalid(owner, "priority", f"must be a whole number from 0 to 255, not {priority!r}")
+    return priority
 
 
 def _name(owner: str, option: str, value: Any) -> str:

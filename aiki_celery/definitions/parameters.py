@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 import operator
 import types as python_types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from aiki_celery.errors import InputInvalid, NotJournalable
-from aiki_celery.model.canonical import encode, hash_sorted, is_default
+from aiki_celery.model.canonical import encode, hash_encoded, is_default
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -42,16 +42,16 @@ class Parameters:
         for parameter in self._parameters:
             yield parameter.name, _annotation(parameter, hints)
 
-    def match(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Give a call's arguments by name.
+    def match(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+        """Give a call's arguments, each with its name.
 
         Raises:
             InputInvalid: They do not fit the parameters.
         """
         if not kwargs and self._required <= len(args) <= len(self._positional):
-            return dict(zip(self._positional, args, strict=False))
+            return zip(self._positional, args)  # noqa: B905 - those left out have defaults
         try:
-            return self._signature.bind(*args, **kwargs).arguments
+            return self._signature.bind(*args, **kwargs).arguments.items()
         except TypeError as error:
             raise InputInvalid(
                 self._name, "", f"{error}; the signature is {self._name}{self._signature}"
@@ -59,6 +59,8 @@ class Parameters:
 
     def call_form(self, values: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Turn arguments by name into positional and keyword arguments for the call."""
+        if len(values) == len(self._positional):
+            return tuple([values[name] for name in self._positional]), {}
         positional: list[Any] = []
         keywords: dict[str, Any] = {}
         by_position = True
@@ -81,16 +83,16 @@ class Parameters:
         Raises:
             NotJournalable: An argument has no canonical form.
         """
+        content = b""
         try:
-            return hash_sorted(
-                [
-                    (key, values[name])
-                    for name, key, left_out in self._hashed
-                    if name in values and not (left_out is not None and left_out(values[name]))
-                ]
-            )
+            for name, key, left_out in self._hashed:
+                if name in values:
+                    value = values[name]
+                    if left_out is None or not left_out(value):
+                        content += key + encode(value)
         except TypeError as error:
             raise NotJournalable(self._name, "the arguments", str(error)) from error
+        return hash_encoded(content)
 
 
 def _annotation(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class Registry:
-    """Tasks by name, workflows by name and version. Whoever must know of every workflow subscribes."""
+    """Tasks by name, workflows by name and version. Whoever must know of every one subscribes."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, Task[..., Any]] = {}
         self._workflows: dict[tuple[str, str], Workflow[..., Any]] = {}
-        self._subscribers: list[Callable[[Workflow[..., Any]], None]] = []
+        self._subscribers: list[Callable[[Workflow[..., Any] | Task[..., Any]], None]] = []
 
     def add_task(self, task: Task[..., Any]) -> None:
         """Register a task.
@@ -29,6 +29,8 @@ class Registry:
         """
         self._refuse_twin("task", task.name, self._tasks.get(task.name), task)
         self._tasks[task.name] = task
+        for subscriber in self._subscribers:
+            subscriber(task)
 
     def add_workflow(self, workflow: Workflow[..., Any]) -> None:
         """Register a workflow and tell the subscribers.
@@ -42,6 +44,14 @@ class Registry:
         for subscriber in self._subscribers:
             subscriber(workflow)
 
+    def task(self, name: str) -> Task[..., Any] | None:
+        """Give a task, or None where this process does not have it."""
+        return self._tasks.get(name)
+
+    def tasks(self) -> list[Task[..., Any]]:
+        """Give every task."""
+        return list(self._tasks.values())
+
     def workflow(self, name: str, version: str) -> Workflow[..., Any] | None:
         """Give a workflow, or None where this process does not have that version."""
         return self._workflows.get((name, version))
@@ -51,9 +61,11 @@ class Registry:
         versions = [workflow for (own, _), workflow in self._workflows.items() if own == name]
         return max(versions, key=lambda workflow: version_key(workflow.version), default=None)
 
-    def subscribe(self, subscriber: Callable[[Workflow[..., Any]], None]) -> None:
-        """Call ``subscriber`` with every workflow, those there are and those to come."""
-        for workflow in list(self._workflows.values()):
+    def subscribe(self, subscriber: Callable[[Workflow[..., Any] | Task[..., Any]], None]) -> None:
+        """Call ``subscriber`` with every task and workflow, those there are and those to come."""
+        for task in self.tasks():
+            subscriber(task)
+        for workflow in self:
             subscriber(workflow)
         self._subscribers.append(subscriber)
 

@@ -70,7 +70,7 @@ class Signature:
         """
         types = self._types or self._resolve()
         values: dict[str, Any] = {}
-        for argument, given in self._parameters.match(args, kwargs).items():
+        for argument, given in self._parameters.match(args, kwargs):
             try:
                 values[argument] = types[argument].validate(given)
             except ValidationError as error:
@@ -109,7 +109,7 @@ class Signature:
         """
         types = self._resolve()
         values: dict[str, Any] = {}
-        for argument, given in self._parameters.match(args, kwargs).items():
+        for argument, given in self._parameters.match(args, kwargs):
             try:
                 values[argument] = types[argument].from_message(given)
             except ValidationError as error:

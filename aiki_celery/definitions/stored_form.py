@@ -69,7 +69,7 @@ class StoredForm:
         Raises:
             pydantic_core.PydanticSerializationError: Something in the value has no JSON form.
         """
-        text: bytes = self._writer.to_json(value, warnings="none")
+        text: bytes = self._writer.to_json(value, warnings=False)
         return text.decode()
 
     def read(self, text: str) -> Any:

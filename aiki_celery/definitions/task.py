@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from aiki_celery.definitions.current import Run
+from aiki_celery.definitions.future import StepFuture
 from aiki_celery.definitions.naming import check_function, check_name
-from aiki_celery.definitions.options import StepOptions
+from aiki_celery.definitions.options import StepOptions, check_queue, check_timeout
 from aiki_celery.definitions.registry import registry
 from aiki_celery.definitions.retry import Retry
 from aiki_celery.definitions.signature import Signature
@@ -28,6 +30,8 @@ class TaskSettings:
     raises: tuple[type[Exception], ...]
     input_key: Callable[..., str] | None
     at_most_once: bool
+    queue: str | None = None
+    timeout: float | None = None
 
 
 class Task(Generic[P, R]):
@@ -43,7 +47,7 @@ class Task(Generic[P, R]):
     ) -> None:
         self.function = function
         self.settings = settings
-        self._options = options or StepOptions()
+        self.step_options = options or StepOptions()
         self.signature = Signature(function, settings.name)
         functools.update_wrapper(self, function)
 
@@ -68,11 +72,32 @@ class Task(Generic[P, R]):
             OutcomeUnknown: The task is at-most-once and was interrupted.
             NonDeterminismError: The code no longer fits the run's record.
         """
-        result: R = run.perform(self, args, kwargs, self._options)
+        result: R = run.perform(self, args, kwargs, self.step_options)
         return result
 
+    def start(self, run: Run, /, *args: P.args, **kwargs: P.kwargs) -> StepFuture[R]:
+        """Send the task to its Celery queue as a step of its own, or give the future of its recorded start.
+
+        Starts are recorded together, and their messages sent, when the workflow next waits or runs an inline step.
+
+        Returns:
+            A future; ``future.result()`` waits for it, ``run.gather(...)`` for many.
+
+        Raises:
+            InputInvalid: The arguments do not fit; nothing was sent or written.
+            NonDeterminismError: The code no longer fits the run's record.
+        """
+        future: StepFuture[R] = run.launch(self, args, kwargs, self.step_options)
+        return future
+
     def options(
-        self, *, key: str | None = None, retry: Retry | Mapping[str, Any] | None = None
+        self,
+        *,
+        key: str | None = None,
+        retry: Retry | Mapping[str, Any] | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        timeout: timedelta | float | None = None,
     ) -> Task[P, R]:
         """Give a copy with step options set; see :class:`~aiki_celery.definitions.options.StepOptions`.
 
@@ -83,7 +108,9 @@ class Task(Generic[P, R]):
             raise InputInvalid(self.name, "retry", "an at-most-once task is never retried")
         copy = object.__new__(type(self))
         copy.__dict__.update(self.__dict__)
-        copy._options = self._options.updated(self.name, key=key, retry=retry)
+        copy.step_options = self.step_options.updated(
+            self.name, key=key, retry=retry, queue=queue, priority=priority, timeout=timeout
+        )
         return copy
 
     def __repr__(self) -> str:
@@ -102,6 +129,8 @@ def task(
     raises: Sequence[type[Exception]] = (),
     input_key: Callable[..., str] | None = None,
     at_most_once: bool = False,
+    queue: str | None = None,
+    timeout: timedelta | float | None = None,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
 
@@ -114,6 +143,8 @@ def task(
     raises: Sequence[type[Exception]] = (),
     input_key: Callable[..., str] | None = None,
     at_most_once: bool = False,
+    queue: str | None = None,
+    timeout: timedelta | float | None = None,
 ) -> Any:
     """Make a function a task.
 
@@ -126,6 +157,9 @@ def task(
         input_key: Takes the task's arguments and gives the text its step is known by, for inputs that vary from pass
             to pass (a presigned URL, say).
         at_most_once: Journal the start before the body; after a crash the workflow gets ``OutcomeUnknown``.
+        queue: Celery queue the task is sent to by ``start``; defaults to Celery's own routing of its name.
+        timeout: Longest time of one attempt of a started step, a ``timedelta`` or seconds. The attempt that takes
+            longer fails with :class:`~aiki_celery.errors.StepTimeout`, and the retry policy decides.
 
     Raises:
         DefinitionInvalid: Something about the definition cannot work; says what.
@@ -135,7 +169,12 @@ def task(
         chosen = check_name("task", name or getattr(body, "__name__", None))
         check_function("task", chosen, body)
         settings = TaskSettings(
-            chosen, Retry.parse(retry), _declared(chosen, raises), input_key, at_most_once
+            chosen,
+            Retry.parse(retry),
+            _declared(chosen, raises),
+            input_key,
+            at_most_once,
+            *_checked(chosen, queue, timeout),
         )
         if at_most_once and retry is not None:
             raise DefinitionInvalid(f"task {chosen!r}: at_most_once and retry exclude each other")
@@ -144,6 +183,18 @@ def task(
         return definition
 
     return decorate(function) if function is not None else decorate
+
+
+def _checked(
+    name: str, queue: str | None, timeout: timedelta | float | None
+) -> tuple[str | None, float | None]:
+    try:
+        return (
+            None if queue is None else check_queue(name, queue),
+            None if timeout is None else check_timeout(name, timeout),
+        )
+    except InputInvalid as error:
+        raise DefinitionInvalid(f"task {name!r}: {error.argument}= {error.detail}") from None
 
 
 def _declared(name: str, raises: Sequence[type[Exception]]) -> tuple[type[Exception], ...]:

@@ -5,19 +5,25 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal, TypeVar, overload
 
+from aiki_celery.definitions.future import StepFuture
 from aiki_celery.definitions.options import StepOptions
 from aiki_celery.definitions.task import Task
 from aiki_celery.engine.current_pass import Pass
-from aiki_celery.engine.step_runner import perform
+from aiki_celery.engine.inline_step import perform
+from aiki_celery.engine.joining import first, gather
+from aiki_celery.engine.launching import launch, launch_all
 from aiki_celery.engine.waiting import sleep_for, sleep_until
 from aiki_celery.errors import InputInvalid
 from aiki_celery.model.clock import from_datetime, to_datetime, to_seconds
 from aiki_celery.model.records import StepRecord
 from aiki_celery.model.status import StepKind, StepStatus
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 logger = logging.getLogger("aiki_celery.workflow")
 
@@ -124,7 +130,64 @@ class WorkflowRun:
     ) -> Any:
         """Run a task as an inline step, or give its recorded outcome; what ``task.run(run, ...)`` calls."""
         self._pass.check()
-        return perform(self._pass, task, options, args, kwargs)
+        return perform(self._pass, self, task, options, args, kwargs)
+
+    def launch(
+        self, task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], options: StepOptions
+    ) -> StepFuture[Any]:
+        """Send a task to its queue, or give the future of its recorded start; what ``task.start(run, ...)`` calls."""
+        self._pass.check()
+        return launch(self._pass, self, task, options, args, kwargs)
+
+    def result_of(self, future: StepFuture[Any]) -> Any:
+        """Wait for one future; what ``future.result()`` calls."""
+        return self.gather(future)[0]
+
+    @overload
+    def gather(self, *futures: StepFuture[R], return_exceptions: Literal[False] = False) -> list[R]: ...
+
+    @overload
+    def gather(self, *futures: StepFuture[R], return_exceptions: bool) -> list[R | Exception]: ...
+
+    def gather(self, *futures: StepFuture[Any], return_exceptions: bool = False) -> list[Any]:
+        """Wait until all futures are over and give their results, in the order of the futures.
+
+        Waiting frees the worker, and the run is resumed once, when the last of them is over.
+
+        Args:
+            *futures: What ``task.start(run, ...)`` gave.
+            return_exceptions: Give the exception of one that failed in its place, instead of raising the first.
+
+        Raises:
+            TaskFailed: One of them gave up; a declared error is raised as itself. The others are waited for all the
+                same, and nothing they did is dropped.
+        """
+        self._pass.check()
+        return gather(self._pass, futures, return_exceptions=return_exceptions)
+
+    def first(self, *futures: StepFuture[R]) -> StepFuture[R]:
+        """Wait until one of the futures is over and give that future: the same on every replay.
+
+        The others go on; wait for them later, or leave them. Costs one write.
+        """
+        self._pass.check()
+        return first(self._pass, futures)
+
+    def map(self, task: Task[[T], R], items: Iterable[T], *, max_concurrency: int | None = None) -> list[R]:
+        """Start a task once for each item, wait for all, and give the results in the order of the items.
+
+        Args:
+            task: A task that takes one argument.
+            items: The arguments.
+            max_concurrency: Most of them under way at once; all of them by default.
+
+        Raises:
+            InputInvalid: An item does not fit; nothing was started.
+            TaskFailed: One of them gave up; see :meth:`gather`.
+        """
+        self._pass.check()
+        futures = launch_all(self._pass, self, task, items, max_concurrency)
+        return gather(self._pass, futures, return_exceptions=False)
 
     def _draw(self, kind: str) -> bytes:
         self._pass.check()

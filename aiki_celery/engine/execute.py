@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from aiki_celery.definitions.task import Task
 from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.engine.context import WorkflowRun
 from aiki_celery.engine.current_pass import Pass
 from aiki_celery.engine.failures import write_failure
 from aiki_celery.engine.lifecycle import Lifecycle
-from aiki_celery.engine.ports import Host
-from aiki_celery.engine.replay import Record
+from aiki_celery.engine.ports import Host, Publish
+from aiki_celery.engine.remote_step import RemoteStep
+from aiki_celery.engine.replay import Record, aside
 from aiki_celery.engine.retrying import delay_after
 from aiki_celery.errors import ClaimLost, NonDeterminismError, RunSuspended
 from aiki_celery.journal.journal import Journal
@@ -52,12 +55,22 @@ class Executor:
         journal: Where runs are recorded.
         settings: The settings.
         hooks: Who is told of lifecycle events.
+        publish: Sends the messages of runs that passes start or wake.
+        route: Gives the queue of a task that is started: the caller's, the task's, or where its name is routed.
         clock: For tests: the clock of every pass, instead of the database's.
     """
 
     def __init__(
-        self, journal: Journal, settings: AikiSettings, hooks: Lifecycle, clock: Clock | None = None
+        self,
+        journal: Journal,
+        settings: AikiSettings,
+        hooks: Lifecycle,
+        publish: Publish,
+        route: Callable[[Task[..., Any], str | None], str | None],
+        clock: Clock | None = None,
     ) -> None:
+        self._publish = publish
+        self._route = route
         self._journal = journal
         self._settings = settings
         self._hooks = hooks
@@ -66,6 +79,10 @@ class Executor:
     def claim(self, run_id: str, owner: Owner) -> tuple[Claim, list[StepRecord]] | None:
         """Take a run that is queued or due; None when there is nothing to take."""
         return self._journal.claims.claim(run_id, owner, uuid.uuid4().hex)
+
+    def claim_expired(self, run_id: str, owner: Owner) -> tuple[Claim, list[StepRecord]] | None:
+        """Take a started step away from a process that has had it for too long; None when it is not so."""
+        return self._journal.claims.claim_expired(run_id, owner, uuid.uuid4().hex)
 
     def claim_new(self, run: NewRun, owner: Owner) -> tuple[Claim, list[StepRecord]] | None:
         """Journal a run whose message carried its input, as taken; None when the journal has it already."""
@@ -92,7 +109,14 @@ class Executor:
         return claim, []
 
     def run(
-        self, workflow: Workflow[..., Any], claim: Claim, steps: list[StepRecord], host: Host, *, told: bool
+        self,
+        workflow: Workflow[..., Any],
+        claim: Claim,
+        steps: list[StepRecord],
+        host: Host,
+        *,
+        told: bool,
+        publish: Publish | None = None,
     ) -> Outcome:
         """Run a claimed run's code until it ends or waits, and settle it in the journal.
 
@@ -102,12 +126,9 @@ class Executor:
             steps: What it has recorded.
             host: Who says when to let go.
             told: Whether nobody outside has to be told of the outcome.
+            publish: Sends messages, if not as every pass does.
         """
-        record = Record(steps)
-        clock = self._clock or AnchoredClock(claim.now)
-        current = Pass(
-            claim, record, self._journal.begin_pass(claim), clock, host, self._hooks, self._settings
-        )
+        current = self._begin(claim, steps, host, publish)
         if self._hooks:
             self._hooks.emit(RunClaimed(claim.run_id, claim.workflow, claim.epoch, len(steps)))
         try:
@@ -116,6 +137,75 @@ class Executor:
             return self._over(current)
         finally:
             current.journal.close()
+
+    def run_step(
+        self,
+        task: Task[..., Any],
+        claim: Claim,
+        steps: list[StepRecord],
+        host: Host,
+        *,
+        is_expired: bool = False,
+        publish: Publish | None = None,
+    ) -> Outcome:
+        """Run a started step that was claimed, until it has an outcome or waits for its next attempt.
+
+        Args:
+            task: Its definition.
+            claim: The claim.
+            steps: Its attempts so far.
+            host: Who says when to let go.
+            is_expired: Whether the time of an attempt is over, which is to be recorded; nothing is run.
+            publish: Sends messages, if not as every pass does.
+        """
+        current = self._begin(claim, steps, host, publish)
+        step: RemoteStep | None = None
+        try:
+            step = RemoteStep(current, task)
+            if is_expired:
+                step.expire()
+            else:
+                step.run()
+        except (RunSuspended, ClaimLost):
+            return self._over(current)
+        except Exception as error:
+            if current.over is not None:
+                return self._over(current)
+            if step is None or step.error is None:
+                return self._unreadable(current, error)
+            return Outcome(RunStatus.FAILED, error=step.error, exception=error)
+        except BaseException:
+            if current.over is None and current.host.is_ending:
+                self._release(current)
+            raise
+        finally:
+            current.journal.close()
+        return Outcome(RunStatus.COMPLETED, output=step.output)
+
+    def _begin(self, claim: Claim, steps: list[StepRecord], host: Host, publish: Publish | None) -> Pass:
+        return Pass(
+            claim=claim,
+            record=Record(steps),
+            journal=self._journal.begin_pass(claim),
+            clock=self._clock or AnchoredClock(claim.now),
+            host=host,
+            hooks=self._hooks,
+            settings=self._settings,
+            family=self._journal.launches,
+            outcomes=self._journal.outcomes,
+            publish=publish or self._publish,
+            route=self._route,
+            reported=claim.details,
+        )
+
+    def _unreadable(self, current: Pass, error: Exception) -> Outcome:
+        """Fail a started step that this code cannot run: its input does not fit the task any more, say."""
+        failure = write_failure(error, 1)
+        try:
+            current.end(RunStatus.FAILED, error=failure, why=f"{type(error).__qualname__}: {error}")
+        except ClaimLost:
+            return self._over(current)
+        return Outcome(RunStatus.FAILED, error=failure, exception=error)
 
     def _outcome(self, workflow: Workflow[..., Any], current: Pass, told: bool) -> Outcome:
         """Call the workflow's code and settle what came of it."""
@@ -160,9 +250,9 @@ class Executor:
         """Put the failed step, and what came after it, aside, and go on from there when the delay is over."""
         claim, now = current.claim, current.clock.now()
         seq = current.next_seq()
-        aside = seq
-        if current.failed_at is not None and _stems_from(error, current.failed_at[1]):
-            aside = current.failed_at[0]
+        failed = current.failed_at
+        if failed is not None and not _stems_from(error, failed.error):
+            failed = None
         due_at = now + int(delay * MICROSECOND)
         marker = StepRecord(
             seq=seq,
@@ -175,7 +265,7 @@ class Executor:
             started_at=claim.created_at,
             finished_at=now,
             input=write_failure(error, claim.attempt),
-            value=str(aside),
+            value=aside(failed, seq),
             due_at=due_at,
         )
         why = f"attempt {claim.attempt} failed ({type(error).__qualname__}), the next in {delay:.3g} s"
@@ -210,14 +300,7 @@ class Executor:
         claim = current.claim
         if self._hooks:
             self._hooks.emit(RunFinishing(claim.run_id, claim.workflow, status))
-        try:
-            current.journal.finish(status, output=output, error=error, why=why, told=told)
-        except ClaimLost as lost:
-            current.refused(lost)
-        except Exception as interrupted:
-            current.lose(
-                f"run {claim.run_id}: recording its end was interrupted: {interrupted!r}", interrupted
-            )
+        current.end(status, output=output, error=error, why=why, told=told)
         if self._hooks:
             self._hooks.emit(RunFinished(claim.run_id, claim.workflow, status))
 

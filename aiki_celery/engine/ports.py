@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from aiki_celery.model.records import Envelope
@@ -18,6 +18,10 @@ class Dispatcher(Protocol):
         """Tell how many messages wait in a queue, zero where there is no such queue."""
 
 
+#: Sends messages, and notes in the journal which were not accepted.
+Publish = Callable[[Sequence[Envelope]], None]
+
+
 class Host(Protocol):
     """Says whether a pass should let go of its run at the next step."""
 
@@ -27,6 +31,9 @@ class Host(Protocol):
     @property
     def is_ending(self) -> bool:
         """Whether a process that is told to exit should hand its run over: nobody else will decide about it."""
+
+    def is_time_limit(self, error: BaseException) -> bool:
+        """Tell whether an exception is the one by which the host says that the time of a step is over."""
 
 
 class Forever:
@@ -40,3 +47,7 @@ class Forever:
     def is_ending(self) -> bool:
         """A script that is told to exit is ending."""
         return True
+
+    def is_time_limit(self, error: BaseException) -> bool:
+        """Never."""
+        return False

@@ -9,9 +9,27 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from aiki_celery.model.records import StepRecord
 from aiki_celery.model.status import StepKind
+
+
+@dataclass(frozen=True, slots=True)
+class FailedStep:
+    """The step that failed last in a pass.
+
+    Attributes:
+        error: What it raised in the workflow.
+        first: Place of its first record.
+        places: Of started steps: the places of those that failed together.
+        reached: Of started steps: the place that the record had reached when that was seen.
+    """
+
+    error: BaseException
+    first: int
+    places: tuple[int, ...] = ()
+    reached: int = 0
 
 
 class Record:
@@ -27,7 +45,7 @@ class Record:
     """
 
     def __init__(self, steps: Iterable[StepRecord]) -> None:
-        self._outcomes: dict[str, deque[StepRecord]] = {}
+        self._outcomes: dict[str, list[StepRecord]] = {}
         self._facts: dict[str, deque[StepRecord]] = {}
         self._notes: dict[str, list[StepRecord]] = {}
         self._calls: dict[str, int] = {}
@@ -38,16 +56,16 @@ class Record:
         self._live = False
         for step in self._in_force(steps):
             kind, address = step.kind, step.address
-            if kind is StepKind.TASK:
+            if kind is StepKind.TASK or kind is StepKind.LAUNCH:
                 queue = self._outcomes.get(address)
                 if queue is None:
-                    self._outcomes[address] = deque((step,))
+                    self._outcomes[address] = [step]
                 else:
                     queue.append(step)
                 if self._notes:
                     self._notes.pop(address, None)
                 self.unconsumed += 1
-            elif kind is StepKind.SLEEP or kind is StepKind.NOW:
+            elif kind is StepKind.SLEEP or kind is StepKind.NOW or kind is StepKind.FIRST:
                 self._facts.setdefault(address, deque()).append(step)
             else:
                 self._notes.setdefault(address, []).append(step)
@@ -67,13 +85,14 @@ class Record:
 
     def take(self, address: str) -> StepRecord | None:
         """Consume the next outcome recorded at an address, or give None where there is none left."""
-        self._calls[address] = self._calls.get(address, 0) + 1
+        asked = self._calls.get(address, 0)
+        self._calls[address] = asked + 1
         queue = self._outcomes.get(address)
-        if not queue:
+        if queue is None or asked >= len(queue):
             return None
         self.unconsumed -= 1
         self._unread -= 1
-        return queue.popleft()
+        return queue[asked]
 
     def take_fact(self, address: str) -> StepRecord | None:
         """Consume the next wait or instant recorded under a name; these never mean that code and record have parted."""
@@ -93,7 +112,7 @@ class Record:
 
     def left_over(self) -> list[str]:
         """Give the addresses of unconsumed outcomes, in the order they were recorded."""
-        left = [step for queue in self._outcomes.values() for step in queue]
+        left = [step for address, queue in self._outcomes.items() for step in queue[self.calls_of(address) :]]
         return [step.address for step in sorted(left, key=lambda step: step.seq)]
 
     def _in_force(self, steps: Iterable[StepRecord]) -> list[StepRecord]:
@@ -103,9 +122,28 @@ class Record:
             self.last_seq = step.seq
             if step.kind is StepKind.RETRY:
                 self.retries.append(step)
-                aside = int(step.value or step.seq)
-                while kept and kept[-1].seq >= aside:
-                    kept.pop()
+                kept = _without(kept, step)
             else:
                 kept.append(step)
         return kept
+
+
+def aside(failed: FailedStep | None, marker: int) -> str:
+    """Write what a workflow-level retry puts aside: the failed step, and what came after it was seen to have failed.
+
+    Of started steps those that failed, by their places: what else was started before that was seen keeps its outcome.
+    """
+    if failed is None:
+        return str(marker)
+    if not failed.places:
+        return str(failed.first)
+    return f"{','.join(map(str, failed.places))};{failed.reached}"
+
+
+def _without(steps: list[StepRecord], retry: StepRecord) -> list[StepRecord]:
+    """Leave out what :func:`aside` has written."""
+    failed, _, reached = (retry.value or str(retry.seq)).partition(";")
+    if not reached:
+        return [step for step in steps if step.seq < int(failed)]
+    places = {int(place) for place in failed.split(",")}
+    return [step for step in steps if step.seq <= int(reached) and step.seq not in places]

@@ -15,7 +15,7 @@ from aiki_celery.journal.journal import Journal
 from aiki_celery.model.canonical import ENCODING_VERSION
 from aiki_celery.model.events import RunEnqueued, RunEnqueuing, RunPublished
 from aiki_celery.model.ids import new_run_id
-from aiki_celery.model.records import Envelope, NewRun
+from aiki_celery.model.records import Envelope, NewRun, envelope_of
 from aiki_celery.settings import AikiSettings
 
 logger = logging.getLogger("aiki_celery.start")
@@ -65,7 +65,7 @@ class Starter:
         if self._hooks:
             self._hooks.emit(RunEnqueued(run.id, run.workflow))
         if not _waits(run):
-            self.publish([_envelope(run)])
+            self.publish([envelope_of(run)])
         return run_id
 
     def enqueue_many(
@@ -90,7 +90,7 @@ class Starter:
         self._journal.ensure_ready()
         self._journal.starts.insert_many(runs)
         if not _waits(runs[0]):
-            self.publish([_envelope(run) for run in runs])
+            self.publish([envelope_of(run) for run in runs])
         return [run.id for run in runs]
 
     def publish(self, envelopes: Sequence[Envelope]) -> None:
@@ -172,7 +172,3 @@ def _as_arguments(workflow: Workflow[..., Any], call: Any) -> Sequence[Any]:
 
 def _waits(run: NewRun) -> bool:
     return run.due_at is not None or bool(run.delay)
-
-
-def _envelope(run: NewRun) -> Envelope:
-    return Envelope(run.id, run.workflow, run.version, run.queue, run.priority, run.request)

@@ -10,53 +10,24 @@ from aiki_celery.definitions.current import step_scope
 from aiki_celery.definitions.options import StepOptions
 from aiki_celery.definitions.retry import Retry
 from aiki_celery.definitions.task import Task
-from aiki_celery.engine.addressing import address_of
 from aiki_celery.engine.current_pass import Pass
 from aiki_celery.engine.current_step import CurrentStep
 from aiki_celery.engine.failures import read_failure, write_failure
+from aiki_celery.engine.replay import FailedStep
 from aiki_celery.engine.retrying import ResultRefused, delay_after, is_result_refused
-from aiki_celery.errors import NonDeterminismError, OutcomeUnknown
+from aiki_celery.errors import OutcomeUnknown
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.events import (
     AttemptCommitted,
     AttemptCommitting,
     StepCommitted,
     StepCommitting,
-    StepReplayed,
     StepStarting,
 )
 from aiki_celery.model.records import StepRecord
 from aiki_celery.model.status import RunStatus, StepKind, StepStatus
 
 logger = logging.getLogger("aiki_celery.step")
-
-
-def perform(
-    current: Pass, task: Task[..., Any], options: StepOptions, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> Any:
-    """Give a step's recorded outcome, or run it and record one.
-
-    Raises:
-        InputInvalid: The arguments do not fit.
-        NotJournalable: An argument has no JSON form.
-        TaskFailed: The task gave up with an undeclared error; a declared one is raised as itself.
-        OutcomeUnknown: The task is at-most-once and was interrupted.
-        NonDeterminismError: It is not recorded while other steps are that were not asked for.
-    """
-    values = task.signature.bind_values(args, kwargs)
-    address = address_of(task, options, values)
-    recorded = current.record.take(address)
-    if recorded is None:
-        if current.record.unconsumed:
-            current.over = NonDeterminismError(current.claim.run_id, address, current.record.left_over())
-            raise current.over
-        return Step(current, task, options, values, address).run()
-    if current.hooks:
-        claim = current.claim
-        current.hooks.emit(StepReplayed(claim.run_id, claim.workflow, task.name, address, recorded.attempt))
-    if recorded.status is StepStatus.COMPLETED:
-        return task.signature.read_result(recorded.value or "null")
-    Step(current, task, options, values, address).raise_recorded(recorded)
 
 
 class Step:
@@ -84,6 +55,7 @@ class Step:
         self._values = values
         self._address = address
         self._ordinal = current.record.calls_of(address) - 1
+        self._goes_on_here = True
         self._first_seq = 0
         self._input = ""
 
@@ -95,8 +67,8 @@ class Step:
     def run(self) -> Any:
         """Run attempt after attempt until one is final, and record each."""
         current = self._pass
-        notes = current.record.notes(self._address)
-        failed = [note for note in notes if note.kind is StepKind.ATTEMPT]
+        current.flush()
+        notes, failed = current.record.notes(self._address), self.failed_attempts()
         self._first_seq = notes[0].seq if notes else current.record.last_seq + 1
         current.check_room()
         # Written before the call: the task may change what it is given.
@@ -126,10 +98,15 @@ class Step:
             self._commit(StepStatus.COMPLETED, attempt, started_at, result)
             return value
 
+    def failed_attempts(self) -> list[StepRecord]:
+        """Give the failed attempts that are recorded."""
+        return [note for note in self._pass.record.notes(self._address) if note.kind is StepKind.ATTEMPT]
+
     def _call(self, attempt: int) -> Any:
         """Call the user's function as the current step."""
-        claim = self._pass.claim
-        step = CurrentStep(claim.run_id, claim.workflow, self._task.name, self.idempotency_key, attempt)
+        step = CurrentStep(
+            self.run_id, self.workflow, self._task.name, self.idempotency_key, attempt, self._pass
+        )
         args, kwargs = self._task.signature.call_form(self._values)
         self._pass.busy_with = self._task.name
         try:
@@ -155,7 +132,7 @@ class Step:
         note = self._note(
             StepKind.ATTEMPT, StepStatus.FAILED, attempt, started_at, write_failure(error, attempt), due_at
         )
-        if delay > current.settings.inline_wait:
+        if delay > current.settings.inline_wait or not self._goes_on_here:
             why = f"{self._task.name} failed ({type(error).__qualname__}), attempt {attempt + 1} in {delay:.3g} s"
             current.park(RunStatus.AWAITING_RETRY, due_at, why, (note,))
         current.write(note)
@@ -188,7 +165,7 @@ class Step:
 
     def _raise(self, failure: str, seq: int, cause: Exception | None = None) -> NoReturn:
         raised = read_failure(failure, self._task.name, self._task.settings.raises, self.idempotency_key)
-        self._pass.failed_at = (min(self._first_seq or seq, seq), raised)
+        self._pass.failed_at = FailedStep(raised, min(self._first_seq or seq, seq))
         if cause is None or isinstance(cause, OutcomeUnknown):
             raise raised
         raise raised from cause
@@ -240,6 +217,15 @@ class Step:
         """Stable over every retry, crash and redelivery: the run, the address, and which call of that address it is."""
         return f"{self._pass.claim.run_id}:{self._address}:{self._ordinal}"
 
+    @property
+    def run_id(self) -> str:
+        """Id of the run the step belongs to."""
+        return self._pass.claim.run_id
+
+    @property
+    def workflow(self) -> str:
+        """Name of its workflow."""
+        return self._pass.claim.workflow
+
     def _facts(self, attempt: int) -> tuple[str, str, str, str, int]:
-        claim = self._pass.claim
-        return claim.run_id, claim.workflow, self._task.name, self._address, attempt
+        return self.run_id, self.workflow, self._task.name, self._address, attempt

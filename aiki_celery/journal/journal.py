@@ -12,6 +12,9 @@ from aiki_celery.journal.claims import Claims
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.deliveries import Deliveries
 from aiki_celery.journal.dialect import db_now
+from aiki_celery.journal.family import Family
+from aiki_celery.journal.launches import Launches
+from aiki_celery.journal.outcomes import Outcomes
 from aiki_celery.journal.pass_statements import PassStatements
 from aiki_celery.journal.passes import JournalPass
 from aiki_celery.journal.recovery import Recovery
@@ -46,11 +49,14 @@ class Journal:
         self.claims = Claims(self.connections, self.schema)
         self.timers = Timers(self.connections, self.schema, gap)
         self.deliveries = Deliveries(self.connections, self.schema, gap)
-        self.recovery = Recovery(self.connections, self.schema, gap, settings.max_recoveries)
+        family = Family(self.connections, self.schema, gap)
+        self.recovery = Recovery(self.connections, self.schema, gap, settings.max_recoveries, family)
         self.settlements = Settlements(self.connections, self.schema)
         self.workers = Workers(self.connections, self.schema)
         self.views = Views(self.connections, self.schema)
-        self._passes = PassStatements(self.connections, self.schema)
+        self.outcomes = Outcomes(self.connections, self.schema)
+        self._passes = PassStatements(self.connections, self.schema, family)
+        self.launches = Launches(self.connections, self.schema, gap, self._passes, self.outcomes)
         self._ready = False
         self._lock = threading.Lock()
 

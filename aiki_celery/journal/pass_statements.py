@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, insert, literal, null, select, update
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, insert, literal, null, select, update
 
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_now
+from aiki_celery.journal.family import Family
 from aiki_celery.journal.history import appended, first_line
 from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.statement import Statement
@@ -29,25 +32,32 @@ _COLUMNS = (
 )
 
 
+def is_held(runs: Any) -> tuple[ColumnElement[bool], ...]:
+    """Give the fence of a pass: the run is as its claim left it."""
+    return (
+        runs.c.id == bindparam("run"),
+        runs.c.epoch == bindparam("fence"),
+        # A claim may be lost by a crash of the database (see claims.py), and its epoch be given out again.
+        runs.c.claim_token == bindparam("token"),
+        runs.c.status == RunStatus.RUNNING.value,
+    )
+
+
 class PassStatements:
     """The statements of a pass, compiled once per journal.
 
     Args:
         connections: The database.
         schema: The tables.
+        family: Tells a parent that a run it started is over.
     """
 
-    def __init__(self, connections: Connections, schema: Schema) -> None:
+    def __init__(self, connections: Connections, schema: Schema, family: Family) -> None:
         self.connections = connections
+        self.family = family
         dialect = connections.engine.dialect
         runs, steps = schema.runs, schema.steps
-        held = (
-            runs.c.id == bindparam("run"),
-            runs.c.epoch == bindparam("fence"),
-            # A claim may be lost by a crash of the database (see claims.py), and its epoch be given out again.
-            runs.c.claim_token == bindparam("token"),
-            runs.c.status == RunStatus.RUNNING.value,
-        )
+        held = is_held(runs)
         names = ["run_id", *_COLUMNS]
         values = [bindparam(name, type_=steps.c[name].type).label(name) for name in names]
         fenced = select(*values).where(*held).with_for_update(read=True)
@@ -111,6 +121,9 @@ class PassStatements:
             for status in (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.STALLED)
             for told in (True, False)
         }
+        self.report = Statement(
+            update(runs).where(*held).values(details=bindparam("report", type_=runs.c.details.type)), dialect
+        )
         self.state = Statement(
             select(runs.c.status, runs.c.epoch).where(runs.c.id == bindparam("run")), dialect
         )

@@ -14,11 +14,16 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from aiki_celery.errors import ClaimLost
 from aiki_celery.journal.dialect import is_transient
+from aiki_celery.journal.driver_cursor import DriverCursor
 from aiki_celery.journal.history import PAGE, clean
 from aiki_celery.journal.pass_statements import PassStatements
 from aiki_celery.journal.statement import Statement
-from aiki_celery.model.records import Claim, StepRecord
+from aiki_celery.model.records import Claim, Envelope, StepRecord
 from aiki_celery.model.status import RunStatus
+
+
+class _SettledEarlier(Exception):
+    """An earlier try was committed and its answer lost: undo counting off a second time."""
 
 
 class JournalPass:
@@ -34,6 +39,7 @@ class JournalPass:
         self._claim = claim
         self._fence = {"run": claim.run_id, "fence": claim.epoch, "token": claim.token}
         self._connection: Connection | None = None
+        self._cursor: DriverCursor | None = None
 
     def append(self, step: StepRecord) -> None:
         """Write one record.
@@ -42,12 +48,11 @@ class JournalPass:
             ClaimLost: The run has been taken over; nothing was written.
             JournalUnavailable: The database could not be reached for too long; it may have been written.
         """
-        row = self._row(step)
-        fence = self._fence
+        arranged = self._s.append.arranged(self._row(step) | self._fence)
 
         def work() -> None:
             try:
-                if self._s.append.run(self._held(), **row, **fence).rowcount == 0:
+                if not self._appended(arranged):
                     raise ClaimLost(self._refusal())
             except IntegrityError:
                 if not self._is_ours(self._held(), step):
@@ -92,8 +97,8 @@ class JournalPass:
         error: str | None = None,
         why: str,
         told: bool,
-    ) -> None:
-        """Record the run's outcome.
+    ) -> list[Envelope]:
+        """Record the run's outcome and, of a run that another one started, tell that.
 
         Args:
             status: Terminal state, or ``stalled``.
@@ -102,16 +107,37 @@ class JournalPass:
             why: Line for the history.
             told: Whether nobody outside has to be told; else the run stays ours until that is confirmed.
 
+        Returns:
+            What the messages of those runs are made from that waited for this one.
+
         Raises:
             ClaimLost: The run has been taken over; nothing was written.
         """
         note = clean(why) if status is not RunStatus.COMPLETED else None
         parameters = {"result": output, "failure": error, "why": clean(why), "note": note}
-        self._settle(self._s.finish[status, told], status, parameters, ())
+        statement = self._s.finish[status, told]
+        if self._claim.parent_id is None or status is RunStatus.STALLED:
+            self._settle(statement, status, parameters, ())
+            return []
+        return self._end_child(statement, status, parameters)
+
+    def report(self, details: str) -> None:
+        """Write what a step says of its progress; may be called from any thread.
+
+        Raises:
+            ClaimLost: The run has been taken over; nothing was written.
+        """
+
+        def work() -> None:
+            with self._s.connections.relaxed() as connection:
+                if self._s.report.run(connection, **self._fence, report=details).rowcount == 0:
+                    raise ClaimLost(self._refusal())
+
+        self._s.connections.retrying(work)
 
     def close(self) -> None:
         """Give the connection back."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
             self._s.connections.give_back(connection)
 
@@ -143,6 +169,26 @@ class JournalPass:
 
         self._s.connections.retrying(work_once)
 
+    def _end_child(
+        self, statement: Statement, status: RunStatus, parameters: dict[str, Any]
+    ) -> list[Envelope]:
+        """End a run that another one started: the parent's row first, then its own, in one transaction."""
+        claim, fence = self._claim, self._fence
+
+        def work() -> list[Envelope]:
+            try:
+                with self._s.connections.transaction() as connection:
+                    woken = self._s.family.count_off(
+                        connection, claim.parent_id or "", claim.parent_seq or 0, claim.lane
+                    )
+                    if not self._settle_on(connection, statement, status, parameters | fence):
+                        raise _SettledEarlier
+                    return woken
+            except _SettledEarlier:
+                return []
+
+        return self._s.connections.retrying(work)
+
     def _settle_on(
         self, connection: Connection, statement: Statement, status: RunStatus, parameters: dict[str, Any]
     ) -> bool:
@@ -153,6 +199,15 @@ class JournalPass:
         if state is None or state.epoch != self._claim.epoch or state.status != status.value:
             raise ClaimLost(self._refusal())
         return False
+
+    def _appended(self, arranged: Any) -> bool:
+        """Try to write a record; tell whether the fence let it pass."""
+        held, statement = self._held(), self._s.append
+        if self._cursor is None:
+            self._cursor = DriverCursor(held)
+        if self._cursor.wrote_one(statement, arranged):
+            return True
+        return statement.run_arranged(held, arranged).rowcount == 1
 
     def _held(self) -> Connection:
         if self._connection is None or self._connection.closed or self._connection.invalidated:
@@ -169,21 +224,9 @@ class JournalPass:
         )
 
     def _row(self, step: StepRecord) -> dict[str, Any]:
-        return {
-            "run_id": self._claim.run_id,
-            "seq": step.seq,
-            "kind": step.kind.value,
-            "name": step.name,
-            "address": step.address,
-            "status": step.status.value,
-            "attempt": step.attempt,
-            "epoch": step.epoch,
-            "started_at": step.started_at,
-            "finished_at": step.finished_at,
-            "due_at": step.due_at,
-            "input": step.input,
-            "value": step.value,
-        }
+        row = step._asdict()
+        row.update(run_id=self._claim.run_id, kind=step.kind.value, status=step.status.value)
+        return row
 
     def _refusal(self) -> str:
         return (

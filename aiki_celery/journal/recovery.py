@@ -11,11 +11,12 @@ from sqlalchemy import Connection, and_, exists, func, literal, select, update
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_now
 from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
+from aiki_celery.journal.family import Family
 from aiki_celery.journal.history import appended, clean
 from aiki_celery.journal.schema import Schema
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import Envelope
-from aiki_celery.model.status import RunStatus
+from aiki_celery.model.status import RunKind, RunStatus
 
 
 class Recovery:
@@ -30,11 +31,18 @@ class Recovery:
         schema: The tables.
         redelivery_after: Seconds after which a run that nobody took is published again.
         max_recoveries: Crashes in a row without progress that stall a run.
+        family: Tells a parent that a run it started is over.
     """
 
     def __init__(
-        self, connections: Connections, schema: Schema, redelivery_after: float, max_recoveries: int
+        self,
+        connections: Connections,
+        schema: Schema,
+        redelivery_after: float,
+        max_recoveries: int,
+        family: Family,
     ) -> None:
+        self._family = family
         self._connections = connections
         self._runs, self._steps, self._workers = schema.runs, schema.steps, schema.workers
         self._gap = int(redelivery_after * MICROSECOND)
@@ -75,41 +83,41 @@ class Recovery:
         """Free every run of a worker that is ending, at once."""
         return self._free([self._runs.c.owner == worker_id], "its worker ended", 1000)
 
-    def fail_timed_out(self, run_id: str, worker_id: str, pid: int, limit: float) -> bool:
-        """Fail a run whose process was ended by a hard time limit; tell whether it was still at it."""
-        runs = self._runs
-        message = f"the hard time limit of {limit:g} s ended it"
-        error = {
-            "type": "TimeLimitExceeded",
-            "message": message,
-            "traceback": "",
-            "attempts": 1,
-            "args": [limit],
-        }
-        statement = (
-            update(runs)
-            .where(
-                runs.c.id == run_id,
-                runs.c.owner == worker_id,
-                runs.c.owner_pid == pid,
-                runs.c.status == RunStatus.RUNNING.value,
-            )
-            .values(
-                status=RunStatus.FAILED.value,
-                reason=f"TimeLimitExceeded: {message}",
-                error=json.dumps(error),
-                owner=None,
-                owner_pid=None,
-                claim_token=None,
-                finished_at=db_now(),
-                due_at=None,
-                history=appended(runs.c.history, RunStatus.FAILED, literal(f"TimeLimitExceeded: {message}")),
-            )
-        )
+    def fail_timed_out(self, run_id: str, worker_id: str, pid: int, limit: float) -> list[Envelope]:
+        """Fail a run whose process was ended by a hard time limit; a started step's attempt counts as timed out.
 
-        def work() -> bool:
-            with self._connections.autocommit() as connection:
-                return connection.execute(statement).rowcount == 1
+        Returns:
+            What the messages of those runs are made from that waited for it.
+        """
+        runs = self._runs
+        held = (
+            runs.c.id == run_id,
+            runs.c.owner == worker_id,
+            runs.c.owner_pid == pid,
+            runs.c.status == RunStatus.RUNNING.value,
+        )
+        look = select(runs.c.kind, runs.c.parent_id, runs.c.parent_seq, runs.c.lane).where(*held)
+        # The sweep of timers settles it, as the step's policy says.
+        expire = {"due_at": db_now(), "timeout": func.coalesce(runs.c.timeout, int(limit * MICROSECOND))}
+
+        def work() -> list[Envelope]:
+            woken: list[Envelope] = []
+            with self._connections.transaction() as connection:
+                run = connection.execute(look).first()
+                if run is None:
+                    return []
+                if run.kind == RunKind.STEP.value:
+                    connection.execute(update(runs).where(*held).values(**expire))
+                    return []
+                if run.parent_id is not None:
+                    woken = self._family.count_off(connection, run.parent_id, run.parent_seq, run.lane)
+                if (
+                    connection.execute(update(runs).where(*held).values(**_timed_out(runs, limit))).rowcount
+                    != 1
+                ):
+                    connection.rollback()
+                    return []
+            return woken
 
         return self._connections.retrying(work)
 
@@ -174,3 +182,20 @@ class Recovery:
             .where(self._runs.c.id == run.run_id)
             .values(owner=None, owner_pid=None, claim_token=None)
         )
+
+
+def _timed_out(runs: Any, limit: float) -> dict[str, Any]:
+    """Give what a run is set to that a hard time limit has ended."""
+    message = f"the hard time limit of {limit:g} s ended it"
+    error = {"type": "TimeLimitExceeded", "message": message, "traceback": "", "attempts": 1, "args": [limit]}
+    return {
+        "status": RunStatus.FAILED.value,
+        "reason": f"TimeLimitExceeded: {message}",
+        "error": json.dumps(error),
+        "owner": None,
+        "owner_pid": None,
+        "claim_token": None,
+        "finished_at": db_now(),
+        "due_at": None,
+        "history": appended(runs.c.history, RunStatus.FAILED, literal(f"TimeLimitExceeded: {message}")),
+    }

@@ -82,7 +82,6 @@ class Schema:
             Column("await_last", small_number()),
             Column("await_skip", payload_text()),
             Column("await_count", small_number()),
-            Column("woken_by", small_number()),
             PrimaryKeyConstraint("id", name=f"{name}_pk"),
             UniqueConstraint("workflow", "reference_id", name=f"{name}_reference"),
         )

@@ -18,7 +18,8 @@ from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import NewRun, Owner
 from aiki_celery.model.status import RunStatus
 
-_COMMON = (
+#: What every new run is written with.
+COMMON = (
     *(
         "id",
         "workflow",
@@ -49,7 +50,7 @@ class Starts:
         self._redelivery_after = int(redelivery_after * MICROSECOND)
         dialect = connections.engine.dialect
         runs = schema.runs
-        common: dict[str, Any] = {name: bindparam(name, type_=runs.c[name].type) for name in _COMMON}
+        common: dict[str, Any] = {name: bindparam(name, type_=runs.c[name].type) for name in COMMON}
         common |= {"epoch": 0, "attempt": 1, "recoveries": 0, "progress": 0, "created_at": db_now()}
         number = runs.c.due_at.type
         self._queued = Statement(
@@ -135,7 +136,7 @@ class Starts:
             raise
 
     def _write(self, connection: Connection, run: NewRun) -> None:
-        row = _row(run)
+        row = common_row(run)
         if run.due_at is not None:
             self._scheduled.run(connection, **row, due_at=run.due_at)
         elif run.delay:
@@ -145,7 +146,7 @@ class Starts:
 
     def insert_many(self, runs: Sequence[NewRun]) -> None:
         """Write many runs without reference ids in one transaction; all of them wait the same time or none does."""
-        rows = [_row(run) for run in runs]
+        rows = [common_row(run) for run in runs]
         first = runs[0]
         if first.due_at is not None:
             statement, extra = self._scheduled, {"due_at": first.due_at}
@@ -175,7 +176,7 @@ class Starts:
         def work() -> int | None:
             with self._connections.autocommit() as connection:
                 try:
-                    row = _row(run)
+                    row = common_row(run)
                     self._claimed.run(
                         connection, **row, owner=owner.worker_id, owner_pid=owner.pid, claim_token=token
                     )
@@ -190,5 +191,6 @@ class Starts:
         return self._connections.retrying(work)
 
 
-def _row(run: NewRun) -> dict[str, Any]:
-    return {name: getattr(run, name) for name in _COMMON}
+def common_row(run: NewRun) -> dict[str, Any]:
+    """Give what every new run is written with."""
+    return {name: getattr(run, name) for name in COMMON}

@@ -30,13 +30,18 @@ class Statement:
 
     def run(self, connection: Connection, **parameters: Any) -> CursorResult[Any]:
         """Execute the statement with these parameters."""
-        return connection.exec_driver_sql(self.sql, self._arranged(parameters))
+        return self.run_arranged(connection, self.arranged(parameters))
+
+    def run_arranged(self, connection: Connection, arranged: Any) -> CursorResult[Any]:
+        """Execute the statement with parameters that are arranged already."""
+        return connection.exec_driver_sql(self.sql, arranged)
 
     def run_many(self, connection: Connection, rows: list[dict[str, Any]]) -> CursorResult[Any]:
         """Execute the statement once for each row, as one call of the driver."""
-        return connection.exec_driver_sql(self.sql, [self._arranged(row) for row in rows])
+        return connection.exec_driver_sql(self.sql, [self.arranged(row) for row in rows])
 
-    def _arranged(self, parameters: dict[str, Any]) -> Any:
+    def arranged(self, parameters: dict[str, Any]) -> Any:
+        """Give parameters the form in which the driver takes them."""
         values = self._constants | parameters
         if self._positions is None:
             return values

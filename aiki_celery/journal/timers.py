@@ -39,7 +39,7 @@ class Timers:
             .order_by(runs.c.due_at)
             .limit(1)
             .scalar_subquery()
-            for status in sorted(TIMED)
+            for status in sorted((*TIMED, RunStatus.RUNNING))
         )
         self._next = Statement(select(db_now(), *earliest), connections.engine.dialect)
 
@@ -86,6 +86,21 @@ class Timers:
                 return due
 
         return self._connections.retrying(work)
+
+    def expired(self, definitions: Collection[str], limit: int) -> list[str]:
+        """Give the started steps, of these definitions, whose attempt has taken longer than it may."""
+        runs = self._runs
+        query = (
+            select(runs.c.id)
+            .where(
+                runs.c.status == RunStatus.RUNNING.value,
+                runs.c.due_at <= db_asked(),
+                runs.c.definition.in_(list(definitions)),
+            )
+            .order_by(runs.c.due_at)
+            .limit(limit)
+        )
+        return [row[0] for row in self._connections.read(query)]
 
     def mark_unpublished(self, run_ids: Collection[str]) -> None:
         """Note that the messages of these queued runs were not accepted, so that a sweep sends them soon."""

@@ -124,6 +124,33 @@ class AttemptCommitted(StepEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class StepTaken(StepEvent):
+    """A worker has taken a step that was sent to its queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepsLaunching(RunEvent):
+    """Steps or children are about to be recorded as started.
+
+    Attributes:
+        count: How many.
+    """
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepsLaunched(RunEvent):
+    """Steps or children are recorded as started; their messages have not been sent.
+
+    Attributes:
+        count: How many.
+    """
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunSuspending(RunEvent):
     """The run is about to be settled as waiting.
 

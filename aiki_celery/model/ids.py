@@ -6,6 +6,15 @@ import os
 import time
 import uuid
 
+#: Longest id of a run, in characters: the journal's column.
+MAX_ID = 155
+
+
+def child_run_id(parent_id: str, seq: int) -> str:
+    """Give the id of a run that another one starts: the parent's, and the place of the start in its record."""
+    named = f"{parent_id}.{seq}"
+    return named if len(named) <= MAX_ID else new_run_id()
+
 
 def new_run_id() -> str:
     """Give a new UUID version 7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits."""

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from aiki_celery.model.status import RunStatus, StepKind, StepStatus
+from aiki_celery.model.status import RunKind, RunStatus, StepKind, StepStatus
+
+
+def definition_name(name: str, version: str) -> str:
+    """Give the name of the Celery task: with the version, of a workflow; a task has none."""
+    return f"{name}@{version}" if version else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,32 @@ class NewRun:
     @property
     def definition(self) -> str:
         """Name and version as one name, which is also the Celery task's."""
-        return f"{self.workflow}@{self.version}"
+        return definition_name(self.workflow, self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class NewChild:
+    """A run that another one starts: a remote step or a child workflow.
+
+    Attributes:
+        run: The run to be written.
+        kind: What it is of.
+        parent_seq: Place of its start in the parent's record.
+        on_close: ``cancel`` where it ends with its parent.
+        lane: Where only so many may be under way at once: the first one's place; they queue one another.
+        is_held: Whether it waits for another one of its lane to end.
+        timeout: Longest time of an attempt, in microseconds.
+        call: What its worker needs to know of the call, as JSON text.
+    """
+
+    run: NewRun
+    kind: RunKind
+    parent_seq: int
+    on_close: str | None = None
+    lane: int | None = None
+    is_held: bool = False
+    timeout: int | None = None
+    call: str | None = None
 
 
 class StepRecord(NamedTuple):
@@ -54,6 +84,7 @@ class StepRecord(NamedTuple):
     input: str | None = None
     value: str | None = None
     due_at: int | None = None
+    child_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +117,13 @@ class Claim:
     created_at: int
     now: int
     history_length: int = 0
+    kind: RunKind = RunKind.WORKFLOW
+    parent_id: str | None = None
+    parent_seq: int | None = None
+    lane: int | None = None
+    timeout: int | None = None
+    call: str | None = None
+    details: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +151,12 @@ class Envelope:
     @property
     def definition(self) -> str:
         """Name and version as one name, which is also the Celery task's."""
-        return f"{self.workflow}@{self.version}"
+        return definition_name(self.workflow, self.version)
+
+
+def envelope_of(run: NewRun) -> Envelope:
+    """Give what the message of a new run is made from."""
+    return Envelope(run.id, run.workflow, run.version, run.queue, run.priority, run.request)
 
 
 @dataclass(frozen=True, slots=True)

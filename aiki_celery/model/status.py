@@ -39,6 +39,8 @@ class StepKind(str, Enum):
     """What a record of a run is about."""
 
     TASK = "task"
+    LAUNCH = "launch"
+    FIRST = "first"
     ATTEMPT = "attempt"
     START = "start"
     SLEEP = "sleep"
@@ -55,5 +57,16 @@ class StepStatus(str, Enum):
     FAILED = "failed"
     STARTED = "started"
     WAITING = "waiting"
+    CANCELLED = "cancelled"
+
+    __str__ = str.__str__
+
+
+class RunKind(str, Enum):
+    """What a run is of."""
+
+    WORKFLOW = "workflow"
+    #: A task that a workflow has sent to a queue of its own.
+    STEP = "step"
 
     __str__ = str.__str__

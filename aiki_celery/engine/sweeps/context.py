@@ -22,7 +22,8 @@ class SweepContext:
         publish: Sends messages and notes in the journal which were not accepted.
         settings: The settings.
         hooks: Who is told of lifecycle events.
-        definitions: Gives the workflows this process has, as ``name@version``.
+        definitions: Gives what this process has: workflows as ``name@version``, and the names of tasks.
+        expire: Settles a started step whose attempt has taken too long; tells whether there was one.
     """
 
     journal: Journal
@@ -31,3 +32,4 @@ class SweepContext:
     settings: AikiSettings
     hooks: Lifecycle
     definitions: Callable[[], Collection[str]]
+    expire: Callable[[str], bool]

@@ -6,7 +6,7 @@ from aiki_celery.engine.sweeps.context import SweepContext
 
 
 def sweep_timers(context: SweepContext) -> float | None:
-    """Queue and publish due runs, a batch at most.
+    """Queue and publish due runs, a batch at most, and settle started steps that took too long.
 
     Returns:
         Seconds until the next run is due, zero or less when more are due now, None when none waits for a time.
@@ -17,6 +17,9 @@ def sweep_timers(context: SweepContext) -> float | None:
     due = context.journal.timers.queue_due(context.definitions(), context.settings.batch_size)
     if due:
         context.publish(due)
+    expired = context.journal.timers.expired(context.definitions(), context.settings.batch_size)
+    settled = [run_id for run_id in expired if context.expire(run_id)]
+    if due or settled:
         return 0.0
     # What is due belongs to definitions that this worker does not have.
     return None

@@ -52,7 +52,6 @@ def _run_columns() -> list[sa.Column[Any]]:
         sa.Column("await_last", small_number()),
         sa.Column("await_skip", payload_text()),
         sa.Column("await_count", small_number()),
-        sa.Column("woken_by", small_number()),
     ]
 
 

@@ -1,0 +1,154 @@
+"""Starting steps on queues of their own: recorded in the order the code reaches them, many in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic_core import to_json
+
+from aiki_celery.definitions.current import Run
+from aiki_celery.definitions.future import StepFuture
+from aiki_celery.definitions.options import StepOptions
+from aiki_celery.definitions.task import Task
+from aiki_celery.engine.addressing import address_of
+from aiki_celery.engine.current_pass import Pass
+from aiki_celery.errors import InputInvalid, NonDeterminismError
+from aiki_celery.model.canonical import ENCODING_VERSION
+from aiki_celery.model.clock import MICROSECOND
+from aiki_celery.model.events import StepReplayed
+from aiki_celery.model.ids import child_run_id
+from aiki_celery.model.records import NewChild, NewRun, StepRecord
+from aiki_celery.model.status import RunKind, StepKind, StepStatus
+
+#: Seconds between the exception that tells a step its time is over and the end of its process.
+GRACE = 10.0
+
+
+def launch(
+    current: Pass,
+    run: Run,
+    task: Task[..., Any],
+    options: StepOptions,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    lane: int | None = None,
+    *,
+    is_held: bool = False,
+) -> StepFuture[Any]:
+    """Give the future of a recorded start, or start the task.
+
+    Args:
+        current: The pass.
+        run: The run, for the future.
+        task: What is started.
+        options: Options of this start.
+        args: Its arguments.
+        kwargs: Its arguments.
+        lane: Place of the first of those that must not all be under way at once.
+        is_held: Whether it waits until one of its lane is over.
+
+    Raises:
+        InputInvalid: The arguments or options do not fit; nothing was sent or written.
+        NonDeterminismError: It is not recorded while other steps are that were not asked for.
+    """
+    values = task.signature.bind_values(args, kwargs)
+    address = address_of(task, options, values)
+    recorded = current.record.take(address)
+    key = current.key_of(address)
+    if recorded is not None:
+        if current.hooks and recorded.status is not StepStatus.STARTED:
+            claim = current.claim
+            current.hooks.emit(
+                StepReplayed(claim.run_id, claim.workflow, task.name, address, recorded.attempt)
+            )
+        return StepFuture(run, task, recorded, key)
+    if current.record.unconsumed:
+        current.over = NonDeterminismError(current.claim.run_id, address, current.record.left_over())
+        raise current.over
+    text = task.signature.write(values)
+    current.check_size(text, task.name, "the input")
+    seq, now = current.next_seq(), current.clock.now()
+    child_id = child_run_id(current.claim.run_id, seq)
+    record = StepRecord(
+        seq=seq,
+        kind=StepKind.LAUNCH,
+        name=task.name,
+        address=address,
+        status=StepStatus.STARTED,
+        attempt=1,
+        epoch=current.claim.epoch,
+        started_at=now,
+        finished_at=now,
+        child_id=child_id,
+    )
+    seconds = options.timeout or task.settings.timeout
+    child = NewChild(
+        run=NewRun(
+            id=child_id,
+            workflow=task.name,
+            version="",
+            input=text,
+            input_hash="",
+            encoding=ENCODING_VERSION,
+            queue=current.route(task, options.queue),
+            priority=options.priority,
+            request=_time_limits(seconds),
+        ),
+        kind=RunKind.STEP,
+        parent_seq=seq,
+        lane=lane,
+        is_held=is_held,
+        timeout=None if seconds is None else int(seconds * MICROSECOND),
+        call=_call(current, address, key, task, options),
+    )
+    current.start(record, child)
+    return StepFuture(run, task, record, key)
+
+
+def launch_all(
+    current: Pass,
+    run: Run,
+    task: Task[..., Any],
+    items: Iterable[Any],
+    max_concurrency: int | None,
+) -> list[StepFuture[Any]]:
+    """Start a task once for each item, so many of them at once.
+
+    Raises:
+        InputInvalid: An item does not fit, or ``max_concurrency`` is no number above zero.
+    """
+    if max_concurrency is not None and not (isinstance(max_concurrency, int) and max_concurrency > 0):
+        raise InputInvalid(task.name, "max_concurrency", f"must be 1 or more, not {max_concurrency!r}")
+    lane = None if max_concurrency is None else current.record.last_seq + 1
+    futures: list[StepFuture[Any]] = []
+    for item in items:
+        new = current.record.last_seq + 1 - (lane or 0)
+        is_held = max_concurrency is not None and new >= max_concurrency
+        futures.append(launch(current, run, task, task.step_options, (item,), {}, lane, is_held=is_held))
+    return futures
+
+
+def _time_limits(seconds: float | None) -> str | None:
+    """Give the options by which Celery enforces a time limit, where the pool can."""
+    if seconds is None:
+        return None
+    return to_json({"soft_time_limit": seconds, "time_limit": seconds + GRACE}).decode()
+
+
+def _call(current: Pass, address: str, key: str, task: Task[..., Any], options: StepOptions) -> str:
+    """Write what the step's worker needs to know of the call."""
+    policy = None
+    if options.retry is not None:
+        if options.retry.plan is None or options.retry.retry_on or options.retry.give_up_on:
+            raise InputInvalid(
+                task.name,
+                "retry",
+                "a policy made of strategies cannot travel with a step that is started: set it on the task, "
+                "or use one of Retry.never, fixed, exponential and jittered",
+            )
+        policy = options.retry.plan.model_dump()
+    claim = current.claim
+    return to_json(
+        {"run": claim.run_id, "workflow": claim.workflow, "address": address, "key": key, "retry": policy}
+    ).decode()

@@ -1,0 +1,299 @@
+"""What a pass writes when its run starts others, and when it waits for them.
+
+The start is recorded with the run that it makes, in one transaction: neither is ever there without the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, literal, null, select, update
+from sqlalchemy.exc import IntegrityError
+
+from aiki_celery.errors import ClaimLost
+from aiki_celery.journal.connections import Connections
+from aiki_celery.journal.dialect import db_now, instant, small_number
+from aiki_celery.journal.history import PAGE, appended, clean, first_line
+from aiki_celery.journal.outcomes import Outcomes
+from aiki_celery.journal.pass_statements import PassStatements, is_held
+from aiki_celery.journal.schema import Schema
+from aiki_celery.journal.starts import COMMON, common_row
+from aiki_celery.journal.statement import Statement
+from aiki_celery.model.clock import MICROSECOND
+from aiki_celery.model.records import Claim, NewChild, StepRecord
+from aiki_celery.model.status import RunStatus
+
+_STEP = (
+    "run_id",
+    "seq",
+    "kind",
+    "name",
+    "address",
+    "status",
+    "attempt",
+    "epoch",
+    "started_at",
+    "finished_at",
+)
+_FAMILY = ("kind", "parent_id", "parent_seq", "on_close", "lane", "timeout", "call")
+
+
+class _NothingToWaitFor(Exception):
+    """Enough of what was to be waited for is over: undo the waiting."""
+
+
+class Launches:
+    """Writes started runs, and the waits for them.
+
+    Args:
+        connections: The database.
+        schema: The tables.
+        redelivery_after: Seconds after which a run that nobody took is published again.
+        passes: The statements of passes.
+        outcomes: Reads what became of started runs.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        schema: Schema,
+        redelivery_after: float,
+        passes: PassStatements,
+        outcomes: Outcomes,
+    ) -> None:
+        self._connections = connections
+        self._passes = passes
+        self._outcomes = outcomes
+        dialect = connections.engine.dialect
+        runs, steps = schema.runs, schema.steps
+        count = runs.c.children + bindparam("launched", type_=small_number())
+        self._grow = Statement(update(runs).where(*is_held(runs)).values(children=count), dialect)
+        self._wait = Statement(
+            update(runs)
+            .where(*is_held(runs))
+            .values(
+                status=RunStatus.AWAITING_STEPS.value,
+                reason=bindparam("note"),
+                due_at=null(),
+                owner=null(),
+                owner_pid=null(),
+                claim_token=null(),
+                children=count,
+                await_first=bindparam("first", type_=small_number()),
+                await_last=bindparam("last", type_=small_number()),
+                await_skip=bindparam("skip", type_=runs.c.await_skip.type),
+                await_count=bindparam("out", type_=small_number()),
+                history=appended(
+                    runs.c.history, RunStatus.AWAITING_STEPS, bindparam("why", type_=runs.c.history.type)
+                ),
+            ),
+            dialect,
+        )
+        self._fewer = Statement(
+            update(runs)
+            .where(runs.c.id == bindparam("run"))
+            .values(await_count=bindparam("out", type_=small_number())),
+            dialect,
+        )
+        names = (*_STEP, "child_id")
+        self._record = Statement(insert(steps).values({name: bindparam(name) for name in names}), dialect)
+        self._written = Statement(
+            select(steps.c.child_id).where(
+                steps.c.run_id == bindparam("run_id"), steps.c.seq == bindparam("seq")
+            ),
+            dialect,
+        )
+        common: dict[str, Any] = {
+            name: bindparam(name, type_=runs.c[name].type) for name in (*COMMON, *_FAMILY)
+        }
+        common |= {"epoch": 0, "attempt": 1, "recoveries": 0, "progress": 0, "created_at": db_now()}
+        gap = literal(int(redelivery_after * MICROSECOND), instant())
+        self._queued = Statement(
+            insert(runs).values(
+                **common,
+                status=RunStatus.QUEUED.value,
+                queued_at=db_now(),
+                published_at=db_now(),
+                due_at=db_now() + gap,
+                deliveries=1,
+                history=first_line(RunStatus.QUEUED, "started by its parent"),
+            ),
+            dialect,
+        )
+        waiting = common | {"status": RunStatus.SCHEDULED.value, "deliveries": 0}
+        self._held = Statement(
+            insert(runs).values(**waiting, history=first_line(RunStatus.SCHEDULED, "waits for its turn")),
+            dialect,
+        )
+        self._delayed = Statement(
+            insert(runs).values(
+                **waiting,
+                due_at=db_now() + bindparam("delay", type_=instant()),
+                history=first_line(RunStatus.SCHEDULED, "started with a delay"),
+            ),
+            dialect,
+        )
+
+    def launch(self, claim: Claim, steps: Sequence[StepRecord], children: Sequence[NewChild]) -> None:
+        """Record that the run has started others, and write those.
+
+        Raises:
+            ClaimLost: The run has been taken over; nothing was written.
+        """
+        fence = _fence(claim)
+
+        def work() -> None:
+            try:
+                with self._connections.transaction() as connection:
+                    if self._grow.run(connection, **fence, launched=len(children)).rowcount != 1:
+                        raise ClaimLost(refusal(claim))
+                    self._write(connection, claim, steps, children)
+            except IntegrityError:
+                if not self._is_ours(claim, steps[0]):
+                    raise
+
+        self._connections.retrying(work)
+
+    def wait(
+        self,
+        claim: Claim,
+        steps: Sequence[StepRecord],
+        children: Sequence[NewChild],
+        awaited: set[int],
+        need: int,
+        why: str,
+    ) -> bool:
+        """Settle the run as waiting until ``need`` of the starts at these places are over.
+
+        Args:
+            claim: The claim.
+            steps: Starts that are not recorded yet; recorded in the same transaction.
+            children: The runs they make.
+            awaited: Places of the starts, recorded or about to be, that are not known to be over.
+            need: How many of them have to end.
+            why: Line for the history.
+
+        Returns:
+            Whether the run waits. If not, enough of them are over already, and nothing was written.
+
+        Raises:
+            ClaimLost: The run has been taken over; nothing was written.
+        """
+        first, last = min(awaited), max(awaited)
+        skip = [seq for seq in range(first, last + 1) if seq not in awaited]
+        parameters = {
+            "launched": len(children),
+            "first": first,
+            "last": last,
+            "skip": f",{','.join(map(str, skip))}," if skip else None,
+            "out": need,
+            "note": clean(why),
+            "why": clean(why),
+        }
+        may_be_over = not {step.seq for step in steps}.issuperset(awaited)
+
+        def settle(connection: Connection) -> bool:
+            if claim.history_length > PAGE:
+                self._passes.turn_page.run(connection, **_fence(claim))
+                self._passes.clear_page.run(connection, **_fence(claim))
+            if self._wait.run(connection, **_fence(claim), **parameters).rowcount != 1:
+                return False
+            if may_be_over:
+                over = len(self._outcomes.over(connection, claim.run_id, first, last) & awaited)
+                if over >= need:
+                    raise _NothingToWaitFor
+                if over:
+                    self._fewer.run(connection, run=claim.run_id, out=need - over)
+            self._write(connection, claim, steps, children)
+            return True
+
+        def work() -> bool:
+            try:
+                with self._connections.transaction() as connection:
+                    settled = settle(connection)
+            except _NothingToWaitFor:
+                return False
+            if not settled:
+                self._check_waiting(claim)
+            return True
+
+        return self._connections.retrying(work)
+
+    def _write(
+        self,
+        connection: Connection,
+        claim: Claim,
+        steps: Sequence[StepRecord],
+        children: Sequence[NewChild],
+    ) -> None:
+        if not steps:
+            return
+        self._record.run_many(connection, [_step_row(claim, step) for step in steps])
+        for statement, chosen in (
+            (self._queued, [child for child in children if not (child.is_held or child.run.delay)]),
+            (self._held, [child for child in children if child.is_held]),
+            (self._delayed, [child for child in children if child.run.delay and not child.is_held]),
+        ):
+            if chosen:
+                statement.run_many(connection, [_child_row(claim, child) for child in chosen])
+
+    def _is_ours(self, claim: Claim, step: StepRecord) -> bool:
+        """Tell whether an earlier try wrote this start, and its answer was lost."""
+
+        def work() -> bool:
+            with self._connections.autocommit() as connection:
+                found = self._written.run(connection, run_id=claim.run_id, seq=step.seq).first()
+                return found is not None and found.child_id == step.child_id
+
+        return self._connections.retrying(work)
+
+    def _check_waiting(self, claim: Claim) -> None:
+        """Accept that the run is not ours any more if an earlier try of ours settled it, and its answer was lost."""
+        with self._connections.autocommit() as connection:
+            state = self._passes.state.run(connection, run=claim.run_id).first()
+        if state is None or (state.status, state.epoch) != (RunStatus.AWAITING_STEPS.value, claim.epoch):
+            raise ClaimLost(refusal(claim))
+
+
+def refusal(claim: Claim) -> str:
+    """Say that a write was refused."""
+    return (
+        f"run {claim.run_id} was taken over: this pass holds epoch {claim.epoch}, which is over, "
+        "and its write was refused"
+    )
+
+
+def _fence(claim: Claim) -> dict[str, Any]:
+    return {"run": claim.run_id, "fence": claim.epoch, "token": claim.token}
+
+
+def _step_row(claim: Claim, step: StepRecord) -> dict[str, Any]:
+    return {
+        "run_id": claim.run_id,
+        "seq": step.seq,
+        "kind": step.kind.value,
+        "name": step.name,
+        "address": step.address,
+        "status": step.status.value,
+        "attempt": step.attempt,
+        "epoch": step.epoch,
+        "started_at": step.started_at,
+        "finished_at": step.finished_at,
+        "child_id": step.child_id,
+    }
+
+
+def _child_row(claim: Claim, child: NewChild) -> dict[str, Any]:
+    row = common_row(child.run) | {
+        "kind": child.kind.value,
+        "parent_id": claim.run_id,
+        "parent_seq": child.parent_seq,
+        "on_close": child.on_close,
+        "lane": child.lane,
+        "timeout": child.timeout,
+        "call": child.call,
+    }
+    if child.run.delay and not child.is_held:
+        row["delay"] = int(child.run.delay * MICROSECOND)
+    return row
