@@ -16,7 +16,7 @@ from aiki_celery.celery_binding.message import has_callbacks, is_journal_first, 
 from aiki_celery.definitions.options import StartOptions
 from aiki_celery.definitions.registry import registry
 from aiki_celery.definitions.workflow import Workflow
-from aiki_celery.engine.execute import Outcome
+from aiki_celery.engine.outcome import Outcome
 from aiki_celery.errors import RunNotFound, WorkflowFailed
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import Claim, StepRecord

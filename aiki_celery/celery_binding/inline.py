@@ -10,7 +10,7 @@ from aiki_celery.celery_binding.binding import Binding
 from aiki_celery.celery_binding.inline_house import InlineHouse
 from aiki_celery.definitions.options import StartOptions
 from aiki_celery.definitions.workflow import Workflow
-from aiki_celery.engine.execute import Outcome
+from aiki_celery.engine.outcome import Outcome
 from aiki_celery.engine.ports import Forever
 from aiki_celery.errors import JournalUnavailable, RunError, WorkflowCancelled, WorkflowFailed
 from aiki_celery.model.records import Claim, RunView, StepRecord

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from aiki_celery.celery_binding.binding import Binding
 from aiki_celery.definitions.registry import registry
-from aiki_celery.engine.execute import Outcome
+from aiki_celery.engine.outcome import Outcome
 from aiki_celery.engine.ports import Forever
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import Envelope

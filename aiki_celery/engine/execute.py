@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from aiki_celery.definitions.task import Task
 from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.engine.context import WorkflowRun
 from aiki_celery.engine.current_pass import Pass
-from aiki_celery.engine.failures import write_failure
+from aiki_celery.engine.execute_step import run_step
+from aiki_celery.engine.failures import stems_from, write_failure
 from aiki_celery.engine.lifecycle import Lifecycle
+from aiki_celery.engine.outcome import Outcome, over, release
 from aiki_celery.engine.ports import Host, Publish
-from aiki_celery.engine.remote_step import RemoteStep
 from aiki_celery.engine.replay import Record, aside
 from aiki_celery.engine.retrying import delay_after
 from aiki_celery.errors import ClaimLost, NonDeterminismError, RunSuspended
@@ -27,25 +27,6 @@ from aiki_celery.model.status import RunStatus, StepKind, StepStatus
 from aiki_celery.settings import AikiSettings
 
 logger = logging.getLogger("aiki_celery.run")
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a pass ended.
-
-    Attributes:
-        status: The run's state now; None when this pass lost the run, ``exception`` says how.
-        output: JSON text of the result, of a completed run.
-        error: JSON text of the error, of a failed or stalled run.
-        exception: The exception itself, where this very pass raised it.
-        due_at: When a waiting run goes on, in microseconds.
-    """
-
-    status: RunStatus | None
-    output: str | None = None
-    error: str | None = None
-    exception: BaseException | None = None
-    due_at: int | None = None
 
 
 class Executor:
@@ -134,7 +115,7 @@ class Executor:
         try:
             return self._outcome(workflow, current, told)
         except (RunSuspended, ClaimLost):
-            return self._over(current)
+            return over(current)
         finally:
             current.journal.close()
 
@@ -159,28 +140,10 @@ class Executor:
             publish: Sends messages, if not as every pass does.
         """
         current = self._begin(claim, steps, host, publish)
-        step: RemoteStep | None = None
         try:
-            step = RemoteStep(current, task)
-            if is_expired:
-                step.expire()
-            else:
-                step.run()
-        except (RunSuspended, ClaimLost):
-            return self._over(current)
-        except Exception as error:
-            if current.over is not None:
-                return self._over(current)
-            if step is None or step.error is None:
-                return self._unreadable(current, error)
-            return Outcome(RunStatus.FAILED, error=step.error, exception=error)
-        except BaseException:
-            if current.over is None and current.host.is_ending:
-                self._release(current)
-            raise
+            return run_step(current, task, is_expired=is_expired)
         finally:
             current.journal.close()
-        return Outcome(RunStatus.COMPLETED, output=step.output)
 
     def _begin(self, claim: Claim, steps: list[StepRecord], host: Host, publish: Publish | None) -> Pass:
         return Pass(
@@ -198,15 +161,6 @@ class Executor:
             reported=claim.details,
         )
 
-    def _unreadable(self, current: Pass, error: Exception) -> Outcome:
-        """Fail a started step that this code cannot run: its input does not fit the task any more, say."""
-        failure = write_failure(error, 1)
-        try:
-            current.end(RunStatus.FAILED, error=failure, why=f"{type(error).__qualname__}: {error}")
-        except ClaimLost:
-            return self._over(current)
-        return Outcome(RunStatus.FAILED, error=failure, exception=error)
-
     def _outcome(self, workflow: Workflow[..., Any], current: Pass, told: bool) -> Outcome:
         """Call the workflow's code and settle what came of it."""
         try:
@@ -217,7 +171,7 @@ class Executor:
                 output, _ = workflow.signature.write_result(value)
                 current.check_size(output, workflow.name, "the result")
         except (RunSuspended, ClaimLost):
-            return self._over(current)
+            return over(current)
         except Exception as error:
             if current.over is not None:
                 return self._settle_over(current, told)
@@ -226,7 +180,7 @@ class Executor:
             # The worker is being ended under the run: let somebody else have it at once. A process that is ended
             # alone, by a time limit say, leaves that to the worker, which knows why.
             if current.over is None and current.host.is_ending:
-                self._release(current)
+                release(current)
             raise
         if current.over is not None:
             return self._settle_over(current, told)
@@ -251,7 +205,7 @@ class Executor:
         claim, now = current.claim, current.clock.now()
         seq = current.next_seq()
         failed = current.failed_at
-        if failed is not None and not _stems_from(error, failed.error):
+        if failed is not None and not stems_from(error, failed.error):
             failed = None
         due_at = now + int(delay * MICROSECOND)
         marker = StepRecord(
@@ -278,14 +232,7 @@ class Executor:
             logger.error("%s", current.over)
             self._finish(current, RunStatus.STALLED, told=True, error=failure, why="diverged")
             return Outcome(RunStatus.STALLED, error=failure, exception=current.over)
-        return self._over(current)
-
-    def _over(self, current: Pass) -> Outcome:
-        """Say how a pass ended that is settled already."""
-        if isinstance(current.over, RunSuspended):
-            return Outcome(current.settled_as, due_at=current.due_at)
-        logger.warning("%s", current.over)
-        return Outcome(None, exception=current.over)
+        return over(current)
 
     def _finish(
         self,
@@ -303,21 +250,3 @@ class Executor:
         current.end(status, output=output, error=error, why=why, told=told)
         if self._hooks:
             self._hooks.emit(RunFinished(claim.run_id, claim.workflow, status))
-
-    def _release(self, current: Pass) -> None:
-        try:
-            current.hand_over("its worker process was ended")
-        except (RunSuspended, ClaimLost):
-            return
-
-
-def _stems_from(error: BaseException, cause: BaseException) -> bool:
-    """Tell whether an error is, or was raised because of, another."""
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        if link is cause:
-            return True
-        seen.add(id(link))
-        link = link.__cause__ or link.__context__
-    return False

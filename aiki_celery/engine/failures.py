@@ -74,3 +74,15 @@ def _message(error: BaseException) -> str:
 def _short(text: str) -> str:
     text = text.encode("utf-8", "replace").decode()
     return text if len(text) <= MAX_TEXT else "... " + text[-MAX_TEXT:]
+
+
+def stems_from(error: BaseException, cause: BaseException) -> bool:
+    """Tell whether an error is, or was raised because of, another."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        if link is cause:
+            return True
+        seen.add(id(link))
+        link = link.__cause__ or link.__context__
+    return False
