@@ -8,35 +8,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, literal, null, select, update
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from aiki_celery.errors import ClaimLost
 from aiki_celery.journal.connections import Connections
-from aiki_celery.journal.dialect import db_now, instant, small_number
-from aiki_celery.journal.history import PAGE, appended, clean, first_line
+from aiki_celery.journal.history import PAGE, clean
+from aiki_celery.journal.launch_statements import LaunchStatements
 from aiki_celery.journal.outcomes import Outcomes
-from aiki_celery.journal.pass_statements import PassStatements, is_held
+from aiki_celery.journal.pass_statements import PassStatements
 from aiki_celery.journal.schema import Schema
-from aiki_celery.journal.starts import COMMON, common_row
-from aiki_celery.journal.statement import Statement
+from aiki_celery.journal.starts import common_row
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import Claim, NewChild, StepRecord
 from aiki_celery.model.status import RunStatus
-
-_STEP = (
-    "run_id",
-    "seq",
-    "kind",
-    "name",
-    "address",
-    "status",
-    "attempt",
-    "epoch",
-    "started_at",
-    "finished_at",
-)
-_FAMILY = ("kind", "parent_id", "parent_seq", "on_close", "lane", "timeout", "call")
 
 
 class _NothingToWaitFor(Exception):
@@ -65,75 +50,7 @@ class Launches:
         self._connections = connections
         self._passes = passes
         self._outcomes = outcomes
-        dialect = connections.engine.dialect
-        runs, steps = schema.runs, schema.steps
-        count = runs.c.children + bindparam("launched", type_=small_number())
-        self._grow = Statement(update(runs).where(*is_held(runs)).values(children=count), dialect)
-        self._wait = Statement(
-            update(runs)
-            .where(*is_held(runs))
-            .values(
-                status=RunStatus.AWAITING_STEPS.value,
-                reason=bindparam("note"),
-                due_at=null(),
-                owner=null(),
-                owner_pid=null(),
-                claim_token=null(),
-                children=count,
-                await_first=bindparam("first", type_=small_number()),
-                await_last=bindparam("last", type_=small_number()),
-                await_skip=bindparam("skip", type_=runs.c.await_skip.type),
-                await_count=bindparam("out", type_=small_number()),
-                history=appended(
-                    runs.c.history, RunStatus.AWAITING_STEPS, bindparam("why", type_=runs.c.history.type)
-                ),
-            ),
-            dialect,
-        )
-        self._fewer = Statement(
-            update(runs)
-            .where(runs.c.id == bindparam("run"))
-            .values(await_count=bindparam("out", type_=small_number())),
-            dialect,
-        )
-        names = (*_STEP, "child_id")
-        self._record = Statement(insert(steps).values({name: bindparam(name) for name in names}), dialect)
-        self._written = Statement(
-            select(steps.c.child_id).where(
-                steps.c.run_id == bindparam("run_id"), steps.c.seq == bindparam("seq")
-            ),
-            dialect,
-        )
-        common: dict[str, Any] = {
-            name: bindparam(name, type_=runs.c[name].type) for name in (*COMMON, *_FAMILY)
-        }
-        common |= {"epoch": 0, "attempt": 1, "recoveries": 0, "progress": 0, "created_at": db_now()}
-        gap = literal(int(redelivery_after * MICROSECOND), instant())
-        self._queued = Statement(
-            insert(runs).values(
-                **common,
-                status=RunStatus.QUEUED.value,
-                queued_at=db_now(),
-                published_at=db_now(),
-                due_at=db_now() + gap,
-                deliveries=1,
-                history=first_line(RunStatus.QUEUED, "started by its parent"),
-            ),
-            dialect,
-        )
-        waiting = common | {"status": RunStatus.SCHEDULED.value, "deliveries": 0}
-        self._held = Statement(
-            insert(runs).values(**waiting, history=first_line(RunStatus.SCHEDULED, "waits for its turn")),
-            dialect,
-        )
-        self._delayed = Statement(
-            insert(runs).values(
-                **waiting,
-                due_at=db_now() + bindparam("delay", type_=instant()),
-                history=first_line(RunStatus.SCHEDULED, "started with a delay"),
-            ),
-            dialect,
-        )
+        self._s = LaunchStatements(connections, schema, redelivery_after)
 
     def launch(self, claim: Claim, steps: Sequence[StepRecord], children: Sequence[NewChild]) -> None:
         """Record that the run has started others, and write those.
@@ -146,7 +63,7 @@ class Launches:
         def work() -> None:
             try:
                 with self._connections.transaction() as connection:
-                    if self._grow.run(connection, **fence, launched=len(children)).rowcount != 1:
+                    if self._s.grow.run(connection, **fence, launched=len(children)).rowcount != 1:
                         raise ClaimLost(refusal(claim))
                     self._write(connection, claim, steps, children)
             except IntegrityError:
@@ -197,14 +114,14 @@ class Launches:
             if claim.history_length > PAGE:
                 self._passes.turn_page.run(connection, **_fence(claim))
                 self._passes.clear_page.run(connection, **_fence(claim))
-            if self._wait.run(connection, **_fence(claim), **parameters).rowcount != 1:
+            if self._s.wait.run(connection, **_fence(claim), **parameters).rowcount != 1:
                 return False
             if may_be_over:
                 over = len(self._outcomes.over(connection, claim.run_id, first, last) & awaited)
                 if over >= need:
                     raise _NothingToWaitFor
                 if over:
-                    self._fewer.run(connection, run=claim.run_id, out=need - over)
+                    self._s.fewer.run(connection, run=claim.run_id, out=need - over)
             self._write(connection, claim, steps, children)
             return True
 
@@ -229,11 +146,11 @@ class Launches:
     ) -> None:
         if not steps:
             return
-        self._record.run_many(connection, [_step_row(claim, step) for step in steps])
+        self._s.record.run_many(connection, [_step_row(claim, step) for step in steps])
         for statement, chosen in (
-            (self._queued, [child for child in children if not (child.is_held or child.run.delay)]),
-            (self._held, [child for child in children if child.is_held]),
-            (self._delayed, [child for child in children if child.run.delay and not child.is_held]),
+            (self._s.queued, [child for child in children if not (child.is_held or child.run.delay)]),
+            (self._s.held, [child for child in children if child.is_held]),
+            (self._s.delayed, [child for child in children if child.run.delay and not child.is_held]),
         ):
             if chosen:
                 statement.run_many(connection, [_child_row(claim, child) for child in chosen])
@@ -243,7 +160,7 @@ class Launches:
 
         def work() -> bool:
             with self._connections.autocommit() as connection:
-                found = self._written.run(connection, run_id=claim.run_id, seq=step.seq).first()
+                found = self._s.written.run(connection, run_id=claim.run_id, seq=step.seq).first()
                 return found is not None and found.child_id == step.child_id
 
         return self._connections.retrying(work)

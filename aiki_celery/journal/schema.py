@@ -25,6 +25,7 @@ class Schema:
         self.runs = self._runs()
         self.steps = self._steps()
         self.history_pages = self._history_pages()
+        self.followers = self._followers()
         self.workers = self._workers()
         self.version_table = f"{prefix}{VERSION_TABLE}"
 
@@ -78,6 +79,7 @@ class Schema:
             Column("details", payload_text()),
             # Of a run that started others: how many, and which of them it waits for.
             Column("children", small_number(), nullable=False, server_default="0"),
+            Column("followers", small_number(), nullable=False, server_default="0"),
             Column("await_first", small_number()),
             Column("await_last", small_number()),
             Column("await_skip", payload_text()),
@@ -130,6 +132,17 @@ class Schema:
             Column("page", small_number(), nullable=False),
             Column("lines", payload_text(), nullable=False),
             PrimaryKeyConstraint("run_id", "page", name=f"{name}_pk"),
+        )
+
+    def _followers(self) -> Table:
+        name = f"{self.prefix}followers"
+        return Table(
+            name,
+            self.metadata,
+            Column("run_id", key_text(155), nullable=False),
+            Column("parent_id", key_text(155), nullable=False),
+            Column("parent_seq", small_number(), nullable=False),
+            PrimaryKeyConstraint("run_id", "parent_id", "parent_seq", name=f"{name}_pk"),
         )
 
     def _workers(self) -> Table:

@@ -20,6 +20,15 @@ def upgrade() -> None:
     for column in _run_columns():
         op.add_column(runs, column, schema=namespace)
     op.add_column(steps, sa.Column("child_id", key_text(155)), schema=namespace)
+    followers = f"{schema.prefix}followers"
+    op.create_table(
+        followers,
+        sa.Column("run_id", key_text(155), nullable=False),
+        sa.Column("parent_id", key_text(155), nullable=False),
+        sa.Column("parent_seq", small_number(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "parent_id", "parent_seq", name=f"{followers}_pk"),
+        schema=namespace,
+    )
     _index(f"{runs}_family", runs, ["parent_id", "status", "parent_seq"], namespace)
     _index(f"{runs}_closing", runs, ["on_close"], namespace)
 
@@ -30,6 +39,7 @@ def downgrade() -> None:
     runs, steps, namespace = f"{schema.prefix}runs", f"{schema.prefix}steps", schema.schema
     table = sa.table(runs, sa.column("parent_id"), schema=namespace)
     op.execute(table.delete().where(table.c.parent_id.is_not(None)))
+    op.drop_table(f"{schema.prefix}followers", schema=namespace)
     op.drop_index(f"{runs}_family", runs, schema=namespace)
     op.drop_index(f"{runs}_closing", runs, schema=namespace)
     for column in _run_columns():
@@ -48,6 +58,7 @@ def _run_columns() -> list[sa.Column[Any]]:
         sa.Column("call", payload_text()),
         sa.Column("details", payload_text()),
         sa.Column("children", small_number(), nullable=False, server_default="0"),
+        sa.Column("followers", small_number(), nullable=False, server_default="0"),
         sa.Column("await_first", small_number()),
         sa.Column("await_last", small_number()),
         sa.Column("await_skip", payload_text()),
