@@ -50,7 +50,7 @@ class Binding:
         self.journal = journal
         self.dispatcher = CeleryDispatcher(app)
         self.starter = Starter(journal, self.dispatcher, settings, hooks)
-        self.executor = Executor(journal, settings, hooks, self.starter.publish, self.queue_for_step, clock)
+        self.executor = Executor(journal, settings, hooks, self.starter.publish, self.route, clock)
         self.process = ProcessIdentity(journal, settings)
         self.caretaker_notes = CaretakerNotes()
         self.clock = clock
@@ -63,6 +63,12 @@ class Binding:
             or self.settings.default_queue
             or self._routed(workflow.definition)
         )
+
+    def route(self, definition: Any, asked: str | None) -> str:
+        """Give the queue of what a run starts."""
+        if isinstance(definition, Workflow):
+            return self.queue_for(definition, asked)
+        return self.queue_for_step(definition, asked)
 
     def queue_for_step(self, task: Task[..., Any], asked: str | None) -> str:
         """Give the queue of a step that is started: the call's, the task's, ours, then Celery's routing.

@@ -55,6 +55,11 @@ class Run(Protocol):
     def launch(self, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: StepOptions) -> Any:
         """Send a task to its queue as a step, or give the future of its recorded start."""
 
+    def launch_child(
+        self, workflow: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: StartOptions
+    ) -> Any:
+        """Start a child workflow, or give the future of a recorded one."""
+
     def result_of(self, future: Any) -> Any:
         """Wait for something that was started."""
 

@@ -12,6 +12,7 @@ from aiki_celery.errors import InputInvalid
 from aiki_celery.model.clock import from_datetime, to_seconds
 
 OnConflict = Literal["error", "return_existing"]
+OnParentClose = Literal["cancel", "abandon"]
 
 #: Longest reference id, queue name and step key, in characters: the journal's columns.
 MAX_NAME = 200
@@ -28,6 +29,8 @@ class StartOptions:
     queue: str | None = None
     priority: int | None = None
     tags: tuple[str, ...] = ()
+    key: str | None = None
+    on_parent_close: OnParentClose = "cancel"
 
     def updated(
         self,
@@ -40,6 +43,8 @@ class StartOptions:
         queue: str | None = None,
         priority: int | None = None,
         tags: tuple[str, ...] | list[str] | None = None,
+        key: str | None = None,
+        on_parent_close: OnParentClose | None = None,
     ) -> StartOptions:
         """Give a copy with the options set that were given.
 
@@ -52,6 +57,9 @@ class StartOptions:
             queue: Celery queue the run's messages go to.
             priority: Celery priority of the run's messages, 0 to 255.
             tags: Words to find the run by.
+            key: Of a child: what it is known by in its parent's record, instead of its input.
+            on_parent_close: Of a child that is not over when its parent ends: ``"cancel"`` it, or ``"abandon"`` it
+                to go on by itself.
 
         Raises:
             InputInvalid: An option has a value that cannot be used.
@@ -77,6 +85,14 @@ class StartOptions:
             changes["priority"] = _priority(owner, priority)
         if tags is not None:
             changes["tags"] = tuple(_name(owner, "tags", tag) for tag in tags)
+        if key is not None:
+            changes["key"] = _name(owner, "key", key)
+        if on_parent_close is not None:
+            if on_parent_close not in ("cancel", "abandon"):
+                raise InputInvalid(
+                    owner, "on_parent_close", f"must be 'cancel' or 'abandon', not {on_parent_close!r}"
+                )
+            changes["on_parent_close"] = on_parent_close
         return replace(self, **changes)
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from aiki_celery.definitions.current import current_runtime
+from aiki_celery.definitions.current import Run, current_runtime
+from aiki_celery.definitions.future import StepFuture
 from aiki_celery.definitions.handle import WorkflowHandle
 from aiki_celery.definitions.naming import check_function, check_name, check_version
-from aiki_celery.definitions.options import OnConflict, StartOptions
+from aiki_celery.definitions.options import OnConflict, OnParentClose, StartOptions
 from aiki_celery.definitions.registry import registry
 from aiki_celery.definitions.retry import Retry
 from aiki_celery.definitions.signature import Signature
@@ -65,6 +66,29 @@ class Workflow(Generic[P, R]):
     def __call__(self, run: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the plain function with a run of your own making."""
         return self.function(run, *args, **kwargs)
+
+    def run(self, run: Run, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run this workflow as a child of another's run, and wait for it. Waiting frees the worker.
+
+        Raises:
+            InputInvalid: The arguments do not fit; nothing was started.
+            WorkflowFailed: The child failed.
+            WorkflowCancelled: The child was cancelled.
+        """
+        return self.start(run, *args, **kwargs).result()
+
+    def start(self, run: Run, /, *args: P.args, **kwargs: P.kwargs) -> StepFuture[R]:
+        """Start this workflow as a child of another's run, or give the future of its recorded start.
+
+        With a ``reference_id`` that a run has already, that run is waited for, and it is nobody's child.
+
+        Raises:
+            InputInvalid: The arguments do not fit; nothing was started.
+            ReferenceConflict: The reference id is taken by a run with other input.
+            NonDeterminismError: The code no longer fits the run's record.
+        """
+        future: StepFuture[R] = run.launch_child(self, args, kwargs, self._options)
+        return future
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R]:
         """Start a run: journal first, then the message.
@@ -131,6 +155,8 @@ class Workflow(Generic[P, R]):
         queue: str | None = None,
         priority: int | None = None,
         tags: Sequence[str] | None = None,
+        key: str | None = None,
+        on_parent_close: OnParentClose | None = None,
     ) -> Workflow[P, R]:
         """Give a copy with start options set; see :meth:`aiki_celery.definitions.options.StartOptions.updated`.
 
@@ -148,6 +174,8 @@ class Workflow(Generic[P, R]):
             queue=queue,
             priority=priority,
             tags=None if tags is None else tuple(tags),
+            key=key,
+            on_parent_close=on_parent_close,
         )
         return copy
 

@@ -10,8 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar, overload
 
 from aiki_celery.definitions.future import StepFuture
-from aiki_celery.definitions.options import StepOptions
+from aiki_celery.definitions.options import StartOptions, StepOptions
 from aiki_celery.definitions.task import Task
+from aiki_celery.definitions.workflow import Workflow
+from aiki_celery.engine.children import launch_child
 from aiki_celery.engine.current_pass import Pass
 from aiki_celery.engine.inline_step import perform
 from aiki_celery.engine.joining import first, gather
@@ -138,6 +140,17 @@ class WorkflowRun:
         """Send a task to its queue, or give the future of its recorded start; what ``task.start(run, ...)`` calls."""
         self._pass.check()
         return launch(self._pass, self, task, options, args, kwargs)
+
+    def launch_child(
+        self,
+        workflow: Workflow[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: StartOptions,
+    ) -> StepFuture[Any]:
+        """Start a child workflow, or give the future of a recorded one; what ``workflow.start(run, ...)`` calls."""
+        self._pass.check()
+        return launch_child(self._pass, self, workflow, options, args, kwargs)
 
     def result_of(self, future: StepFuture[Any]) -> Any:
         """Wait for one future; what ``future.result()`` calls."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from aiki_celery.engine.pass_state import PassState
-from aiki_celery.errors import ClaimLost, RunSuspended
+from aiki_celery.errors import ClaimLost, ReferenceConflict, RunSuspended
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.events import RunParked, RunSuspending, StepsLaunched, StepsLaunching
 from aiki_celery.model.records import NewChild, StepRecord, envelope_of
@@ -33,6 +33,29 @@ class Pass(PassState):
     def start(self, record: StepRecord, child: NewChild) -> None:
         """Keep a start, to be written together with others before anything else is."""
         self.started.append((record, child))
+
+    def start_referenced(self, record: StepRecord, child: NewChild, *, return_existing: bool) -> StepRecord:
+        """Write a start by reference id at once, and give its record, which names the run that has that id.
+
+        Raises:
+            ReferenceConflict: It is taken by a run with other input; nothing was written.
+            ClaimLost: The run was taken over, or it is not known whether the start was written.
+        """
+        self.flush()
+        claim = self.claim
+        if self.hooks:
+            self.hooks.emit(StepsLaunching(claim.run_id, claim.workflow, 1))
+        try:
+            written, is_new = self.references.launch(claim, record, child, return_existing=return_existing)
+        except ReferenceConflict:
+            raise
+        except ClaimLost as lost:
+            self.refused(lost)
+        except BaseException as error:
+            self.lose(f"run {claim.run_id}: writing a start was interrupted: {error!r}", error)
+        if is_new:
+            self._send([child])
+        return written
 
     def flush(self) -> None:
         """Write the starts that the code has reached, and send their messages.
@@ -109,7 +132,9 @@ class Pass(PassState):
         """
         self.flush()
         try:
-            woken = self.journal.finish(status, output=output, error=error, why=why, told=told)
+            woken = self.journal.finish(
+                status, output=output, error=error, why=why, told=told, closes=self.record.closes
+            )
         except ClaimLost as lost:
             self.refused(lost)
         except Exception as interrupted:

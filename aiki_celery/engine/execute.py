@@ -37,7 +37,7 @@ class Executor:
         settings: The settings.
         hooks: Who is told of lifecycle events.
         publish: Sends the messages of runs that passes start or wake.
-        route: Gives the queue of a task that is started: the caller's, the task's, or where its name is routed.
+        route: Gives the queue of what is started: the caller's, the definition's, or where its name is routed.
         clock: For tests: the clock of every pass, instead of the database's.
     """
 
@@ -47,7 +47,7 @@ class Executor:
         settings: AikiSettings,
         hooks: Lifecycle,
         publish: Publish,
-        route: Callable[[Task[..., Any], str | None], str | None],
+        route: Callable[[Any, str | None], str | None],
         clock: Clock | None = None,
     ) -> None:
         self._publish = publish
@@ -155,6 +155,7 @@ class Executor:
             hooks=self._hooks,
             settings=self._settings,
             family=self._journal.launches,
+            references=self._journal.references,
             outcomes=self._journal.outcomes,
             publish=publish or self._publish,
             route=self._route,

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic_core import from_json
+
 from aiki_celery.definitions.future import StepFuture
+from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.engine.current_pass import Pass
 from aiki_celery.engine.failures import read_failure
 from aiki_celery.engine.replay import FailedStep
-from aiki_celery.errors import InputInvalid, NonDeterminismError, StepCancelled
+from aiki_celery.errors import (
+    InputInvalid,
+    NonDeterminismError,
+    StepCancelled,
+    WorkflowCancelled,
+    WorkflowFailed,
+)
 from aiki_celery.journal.outcomes import with_outcome
 from aiki_celery.model.records import StepRecord
 from aiki_celery.model.status import StepKind, StepStatus
@@ -102,11 +111,25 @@ def _refresh(current: Pass, pending: Futures) -> None:
 def _outcome(future: StepFuture[Any]) -> Any:
     """Give a result, or the exception in its place."""
     record, task = future.record, future.definition
+    if isinstance(task, Workflow):
+        return _outcome_of_child(record, task)
     if record.status is StepStatus.COMPLETED:
         return task.signature.read_result(record.value or "null")
     if record.status is StepStatus.CANCELLED:
         return StepCancelled(task.name, record.child_id or "")
     return read_failure(record.value or "{}", task.name, task.settings.raises, future.idempotency_key)
+
+
+def _outcome_of_child(record: StepRecord, workflow: Workflow[..., Any]) -> Any:
+    if record.status is StepStatus.COMPLETED:
+        return workflow.signature.read_result(record.value or "null")
+    run_id = record.child_id or ""
+    if record.status is StepStatus.CANCELLED:
+        return WorkflowCancelled(workflow.name, run_id)
+    error = from_json(record.value or "{}")
+    return WorkflowFailed(
+        workflow.name, run_id, error.get("type", ""), error.get("message", ""), error.get("traceback", "")
+    )
 
 
 def _recorded_winner(current: Pass, futures: Futures, place: int) -> StepFuture[Any]:

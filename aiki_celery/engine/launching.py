@@ -57,15 +57,8 @@ def launch(
     recorded = current.record.take(address)
     key = current.key_of(address)
     if recorded is not None:
-        if current.hooks and recorded.status is not StepStatus.STARTED:
-            claim = current.claim
-            current.hooks.emit(
-                StepReplayed(claim.run_id, claim.workflow, task.name, address, recorded.attempt)
-            )
-        return StepFuture(run, task, recorded, key)
-    if current.record.unconsumed:
-        current.over = NonDeterminismError(current.claim.run_id, address, current.record.left_over())
-        raise current.over
+        return StepFuture(run, task, replayed(current, task.name, recorded), key)
+    check_record(current, address)
     text = task.signature.write(values)
     current.check_size(text, task.name, "the input")
     seq, now = current.next_seq(), current.clock.now()
@@ -104,6 +97,27 @@ def launch(
     )
     current.start(record, child)
     return StepFuture(run, task, record, key)
+
+
+def check_record(current: Pass, address: str) -> None:
+    """Make sure that something new may be started.
+
+    Raises:
+        NonDeterminismError: Recorded steps were not asked for.
+    """
+    if current.record.unconsumed:
+        current.over = NonDeterminismError(current.claim.run_id, address, current.record.left_over())
+        raise current.over
+
+
+def replayed(current: Pass, name: str, recorded: StepRecord) -> StepRecord:
+    """Give a recorded start, and tell the hooks if its outcome is known."""
+    if current.hooks and recorded.status is not StepStatus.STARTED:
+        claim = current.claim
+        current.hooks.emit(
+            StepReplayed(claim.run_id, claim.workflow, name, recorded.address, recorded.attempt)
+        )
+    return recorded
 
 
 def launch_all(

@@ -14,6 +14,7 @@ from aiki_celery.errors import ClaimLost, PayloadTooLarge, RunError, StepLimitEx
 from aiki_celery.journal.launches import Launches
 from aiki_celery.journal.outcomes import Outcomes
 from aiki_celery.journal.passes import JournalPass
+from aiki_celery.journal.references import References
 from aiki_celery.model.clock import Clock
 from aiki_celery.model.events import WriteRefused
 from aiki_celery.model.records import Claim, NewChild, StepRecord
@@ -43,6 +44,7 @@ class PassState:
     hooks: Lifecycle
     settings: AikiSettings
     family: Launches
+    references: References
     outcomes: Outcomes
     publish: Publish
     route: Callable[[Any, str | None], str | None]

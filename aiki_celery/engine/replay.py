@@ -42,6 +42,7 @@ class Record:
         retries: Failed attempts of the whole workflow.
         last_seq: Place of the last record.
         unconsumed: How many outcomes have not been asked for yet.
+        closes: Whether the run has started children, which may have to end with it.
     """
 
     def __init__(self, steps: Iterable[StepRecord]) -> None:
@@ -52,11 +53,12 @@ class Record:
         self.retries: list[StepRecord] = []
         self.last_seq = 0
         self.unconsumed = 0
+        self.closes = False
         self._unread = 0
         self._live = False
         for step in self._in_force(steps):
             kind, address = step.kind, step.address
-            if kind is StepKind.TASK or kind is StepKind.LAUNCH:
+            if kind is StepKind.TASK or kind is StepKind.LAUNCH or kind is StepKind.CHILD:
                 queue = self._outcomes.get(address)
                 if queue is None:
                     self._outcomes[address] = [step]
@@ -65,6 +67,7 @@ class Record:
                 if self._notes:
                     self._notes.pop(address, None)
                 self.unconsumed += 1
+                self.closes = self.closes or kind is StepKind.CHILD
             elif kind is StepKind.SLEEP or kind is StepKind.NOW or kind is StepKind.FIRST:
                 self._facts.setdefault(address, deque()).append(step)
             else:

@@ -141,25 +141,48 @@ class Starter:
         Raises:
             PayloadTooLarge: They are too large.
         """
-        size = len(text.encode())
-        if size > self._settings.max_payload:
-            raise PayloadTooLarge(workflow.name, "the input", size, self._settings.max_payload)
-        return NewRun(
-            id=run_id or new_run_id(),
-            workflow=workflow.name,
-            version=workflow.version,
-            input=text,
-            input_hash=workflow.signature.hash(values),
-            encoding=ENCODING_VERSION,
-            origin=origin,
-            reference_id=options.reference_id,
-            queue=queue,
-            priority=options.priority,
-            request=request,
-            delay=options.delay,
-            due_at=options.due_at,
-            tags=" ".join(options.tags) or None,
+        limit = self._settings.max_payload
+        return make_run(
+            workflow, values, text, options, queue, limit, run_id=run_id, origin=origin, request=request
         )
+
+
+def make_run(
+    workflow: Workflow[..., Any],
+    values: Mapping[str, Any],
+    text: str,
+    options: StartOptions,
+    queue: str | None,
+    max_payload: int,
+    *,
+    run_id: str | None = None,
+    origin: str = "journal",
+    request: str | None = None,
+) -> NewRun:
+    """Make the run that is to be written from validated arguments.
+
+    Raises:
+        PayloadTooLarge: They have more than ``max_payload`` bytes.
+    """
+    size = len(text.encode())
+    if size > max_payload:
+        raise PayloadTooLarge(workflow.name, "the input", size, max_payload)
+    return NewRun(
+        id=run_id or new_run_id(),
+        workflow=workflow.name,
+        version=workflow.version,
+        input=text,
+        input_hash=workflow.signature.hash(values),
+        encoding=ENCODING_VERSION,
+        origin=origin,
+        reference_id=options.reference_id,
+        queue=queue,
+        priority=options.priority,
+        request=request,
+        delay=options.delay,
+        due_at=options.due_at,
+        tags=" ".join(options.tags) or None,
+    )
 
 
 def _as_arguments(workflow: Workflow[..., Any], call: Any) -> Sequence[Any]:

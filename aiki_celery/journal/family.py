@@ -8,6 +8,9 @@ whether or not the parent waits, so that a parent which is about to wait either 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 from sqlalchemy import Connection, bindparam, case, literal, null, or_, select, update
 
 from aiki_celery.journal.connections import Connections
@@ -18,7 +21,15 @@ from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.statement import Statement
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import Envelope
-from aiki_celery.model.status import RunStatus
+from aiki_celery.model.status import RunKind, RunStatus
+
+
+class Tie(NamedTuple):
+    """Who is to be told of a run's end: a run that has started or follows it, and the place of that in its record."""
+
+    parent_id: str
+    seq: int
+    lane: int | None = None
 
 
 class Family:
@@ -31,6 +42,7 @@ class Family:
     """
 
     def __init__(self, connections: Connections, schema: Schema, redelivery_after: float) -> None:
+        self._connections = connections
         dialect = connections.engine.dialect
         self._returns = bool(dialect.update_returning)
         runs, gap = schema.runs, int(redelivery_after * MICROSECOND)
@@ -64,6 +76,14 @@ class Family:
             .with_for_update(),
             dialect,
         )
+        followers = schema.followers
+        self._followers = Statement(
+            select(followers.c.parent_id, followers.c.parent_seq).where(
+                followers.c.run_id == bindparam("run")
+            ),
+            dialect,
+        )
+        self._runs = runs
         self._queue = Statement(
             update(runs)
             .where(runs.c.id == bindparam("run"))
@@ -80,6 +100,53 @@ class Family:
             ),
             dialect,
         )
+
+    def followers(self, run_id: str, connection: Connection | None = None) -> list[Tie]:
+        """Give the runs that have found this one by its reference id and wait, or will wait, for it."""
+
+        def ties(over: Connection) -> list[Tie]:
+            return [Tie(row.parent_id, row.parent_seq) for row in self._followers.run(over, run=run_id)]
+
+        if connection is not None:
+            return ties(connection)
+        with self._connections.autocommit() as own:
+            return ties(own)
+
+    def count_off_all(self, connection: Connection, ties: Sequence[Tie]) -> list[Envelope]:
+        """Tell several, in one order, so that no two ends wait for one another; see :meth:`count_off`."""
+        ordered = sorted(ties, key=lambda tie: (tie.parent_id, tie.seq))
+        return [woken for tie in ordered for woken in self.count_off(connection, *tie)]
+
+    def close(self, connection: Connection, run_id: str) -> list[Envelope]:
+        """Within the transaction that ends a run: cancel its children that end with it, and all that those started.
+
+        Returns:
+            What the messages of those runs are made from that waited for one of them.
+        """
+        runs = self._runs
+        woken: list[Envelope] = []
+        ends_with_it: Any = runs.c.on_close == "cancel"
+        parents, why = [run_id], "its parent is over"
+        while parents:
+            live = (
+                select(runs.c.id, runs.c.children, runs.c.followers)
+                .where(runs.c.parent_id.in_(parents), ends_with_it, runs.c.finished_at.is_(None))
+                .order_by(runs.c.id)
+                .with_for_update()
+            )
+            found = connection.execute(live).all()
+            if not found:
+                break
+            connection.execute(
+                update(runs).where(runs.c.id.in_([row.id for row in found])).values(**_cancelled(runs, why))
+            )
+            for row in found:
+                if row.followers:
+                    woken += self.count_off_all(connection, self.followers(row.id, connection))
+            parents, why = [row.id for row in found if row.children], "who started it was cancelled"
+            # What a cancelled run has started ends with it; what a completed one has started goes on.
+            ends_with_it = or_(runs.c.on_close == "cancel", runs.c.kind != RunKind.WORKFLOW.value)
+        return woken
 
     def count_off(self, connection: Connection, parent_id: str, seq: int, lane: int | None) -> list[Envelope]:
         """Within the transaction that ends a child, and before its own row is touched: tell its parent and its lane.
@@ -105,3 +172,18 @@ class Family:
                 self._queue.run(connection, run=waiting.id, why="its turn has come")
                 woken.append(envelope(waiting))
         return woken
+
+
+def _cancelled(runs: Any, why: str) -> dict[str, Any]:
+    """Give what a run is set to that is cancelled. Whoever is at it finds its writes refused."""
+    return {
+        "status": RunStatus.CANCELLED.value,
+        "reason": why,
+        "finished_at": db_now(),
+        "due_at": None,
+        "on_close": None,
+        "owner": None,
+        "owner_pid": None,
+        "claim_token": None,
+        "history": appended(runs.c.history, RunStatus.CANCELLED, literal(why)),
+    }

@@ -12,12 +12,14 @@ from aiki_celery.journal.claims import Claims
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.deliveries import Deliveries
 from aiki_celery.journal.dialect import db_now
+from aiki_celery.journal.endings import Endings
 from aiki_celery.journal.family import Family
 from aiki_celery.journal.launches import Launches
 from aiki_celery.journal.outcomes import Outcomes
 from aiki_celery.journal.pass_statements import PassStatements
 from aiki_celery.journal.passes import JournalPass
 from aiki_celery.journal.recovery import Recovery
+from aiki_celery.journal.references import References
 from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.settlements import Settlements
 from aiki_celery.journal.starts import Starts
@@ -55,8 +57,10 @@ class Journal:
         self.workers = Workers(self.connections, self.schema)
         self.views = Views(self.connections, self.schema)
         self.outcomes = Outcomes(self.connections, self.schema)
-        self._passes = PassStatements(self.connections, self.schema, family)
+        self._passes = PassStatements(self.connections, self.schema)
+        self._endings = Endings(self._passes, family)
         self.launches = Launches(self.connections, self.schema, gap, self._passes, self.outcomes)
+        self.references = References(self.connections, self.schema, self.launches)
         self._ready = False
         self._lock = threading.Lock()
 
@@ -77,7 +81,7 @@ class Journal:
 
     def begin_pass(self, claim: Claim) -> JournalPass:
         """Give what the pass of a claimed run writes with."""
-        return JournalPass(self._passes, claim)
+        return JournalPass(self._passes, self._endings, claim)
 
     def upgrade(self) -> str:
         """Bring the tables to this package's revision, and give its name."""

@@ -16,7 +16,7 @@ from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.history import PAGE, clean
 from aiki_celery.journal.launch_statements import LaunchStatements
 from aiki_celery.journal.outcomes import Outcomes
-from aiki_celery.journal.pass_statements import PassStatements
+from aiki_celery.journal.pass_statements import PassStatements, refusal
 from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.starts import common_row
 from aiki_celery.model.clock import MICROSECOND
@@ -58,17 +58,16 @@ class Launches:
         Raises:
             ClaimLost: The run has been taken over; nothing was written.
         """
-        fence = _fence(claim)
 
         def work() -> None:
             try:
                 with self._connections.transaction() as connection:
-                    if self._s.grow.run(connection, **fence, launched=len(children)).rowcount != 1:
+                    if not self.grow(connection, claim, len(children)):
                         raise ClaimLost(refusal(claim))
-                    self._write(connection, claim, steps, children)
+                    self.write(connection, claim, steps, children)
             except IntegrityError:
-                if not self._is_ours(claim, steps[0]):
-                    raise
+                if self.written(claim, steps[0].seq) != steps[0].child_id:
+                    raise  # else an earlier try was committed and its answer lost
 
         self._connections.retrying(work)
 
@@ -122,7 +121,7 @@ class Launches:
                     raise _NothingToWaitFor
                 if over:
                     self._s.fewer.run(connection, run=claim.run_id, out=need - over)
-            self._write(connection, claim, steps, children)
+            self.write(connection, claim, steps, children)
             return True
 
         def work() -> bool:
@@ -137,13 +136,18 @@ class Launches:
 
         return self._connections.retrying(work)
 
-    def _write(
+    def grow(self, connection: Connection, claim: Claim, count: int) -> bool:
+        """Within a transaction: lock the parent and count what it starts; tell whether it is still held."""
+        return self._s.grow.run(connection, **_fence(claim), launched=count).rowcount == 1
+
+    def write(
         self,
         connection: Connection,
         claim: Claim,
         steps: Sequence[StepRecord],
         children: Sequence[NewChild],
     ) -> None:
+        """Within a transaction that has locked the parent: record starts and write the runs they make."""
         if not steps:
             return
         self._s.record.run_many(connection, [_step_row(claim, step) for step in steps])
@@ -155,13 +159,13 @@ class Launches:
             if chosen:
                 statement.run_many(connection, [_child_row(claim, child) for child in chosen])
 
-    def _is_ours(self, claim: Claim, step: StepRecord) -> bool:
-        """Tell whether an earlier try wrote this start, and its answer was lost."""
+    def written(self, claim: Claim, seq: int) -> str | None:
+        """Give the id of the run whose start is recorded at a place, or None when nothing is recorded there."""
 
-        def work() -> bool:
+        def work() -> str | None:
             with self._connections.autocommit() as connection:
-                found = self._s.written.run(connection, run_id=claim.run_id, seq=step.seq).first()
-                return found is not None and found.child_id == step.child_id
+                found = self._s.written.run(connection, run_id=claim.run_id, seq=seq).first()
+                return None if found is None else found.child_id
 
         return self._connections.retrying(work)
 
@@ -171,14 +175,6 @@ class Launches:
             state = self._passes.state.run(connection, run=claim.run_id).first()
         if state is None or (state.status, state.epoch) != (RunStatus.AWAITING_STEPS.value, claim.epoch):
             raise ClaimLost(refusal(claim))
-
-
-def refusal(claim: Claim) -> str:
-    """Say that a write was refused."""
-    return (
-        f"run {claim.run_id} was taken over: this pass holds epoch {claim.epoch}, which is over, "
-        "and its write was refused"
-    )
 
 
 def _fence(claim: Claim) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from sqlalchemy import ColumnElement, bindparam, insert, literal, null, select, 
 
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_now
-from aiki_celery.journal.family import Family
 from aiki_celery.journal.history import appended, first_line
 from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.statement import Statement
+from aiki_celery.model.records import Claim
 from aiki_celery.model.status import RunStatus
 
 _COLUMNS = (
@@ -49,12 +49,10 @@ class PassStatements:
     Args:
         connections: The database.
         schema: The tables.
-        family: Tells a parent that a run it started is over.
     """
 
-    def __init__(self, connections: Connections, schema: Schema, family: Family) -> None:
+    def __init__(self, connections: Connections, schema: Schema) -> None:
         self.connections = connections
-        self.family = family
         dialect = connections.engine.dialect
         runs, steps = schema.runs, schema.steps
         held = is_held(runs)
@@ -101,31 +99,49 @@ class PassStatements:
             ),
             dialect,
         )
+        outcome = {
+            "reason": bindparam("note"),
+            "output": bindparam("result", type_=runs.c.output.type),
+            "error": bindparam("failure", type_=runs.c.error.type),
+            "due_at": null(),
+        }
+        self.stall = Statement(
+            update(runs)
+            .where(*held)
+            .values(
+                status=RunStatus.STALLED.value,
+                history=appended(runs.c.history, RunStatus.STALLED, why),
+                **outcome,
+                **free,
+            ),
+            dialect,
+        )
         self.finish = {
             (status, told): Statement(
                 update(runs)
-                .where(*held)
+                .where(*held, runs.c.followers == bindparam("followers"))
                 .values(
                     status=status.value,
-                    reason=bindparam("note"),
-                    output=bindparam("result", type_=runs.c.output.type),
-                    error=bindparam("failure", type_=runs.c.error.type),
                     settlement=null() if told else "pending",
-                    finished_at=null() if status is RunStatus.STALLED else db_now(),
-                    due_at=null(),
+                    finished_at=db_now(),
+                    on_close=null(),
                     history=appended(runs.c.history, status, why),
+                    **outcome,
                     **(free if told else {}),
                 ),
                 dialect,
             )
-            for status in (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.STALLED)
+            for status in (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
             for told in (True, False)
         }
         self.report = Statement(
             update(runs).where(*held).values(details=bindparam("report", type_=runs.c.details.type)), dialect
         )
         self.state = Statement(
-            select(runs.c.status, runs.c.epoch).where(runs.c.id == bindparam("run")), dialect
+            select(runs.c.status, runs.c.epoch, runs.c.claim_token, runs.c.followers).where(
+                runs.c.id == bindparam("run")
+            ),
+            dialect,
         )
         pages = schema.history_pages
         self.turn_page = Statement(
@@ -140,3 +156,11 @@ class PassStatements:
             .values(history=first_line(RunStatus.RUNNING, literal("history continued"))),
             dialect,
         )
+
+
+def refusal(claim: Claim) -> str:
+    """Say that a write was refused."""
+    return (
+        f"run {claim.run_id} was taken over: this pass holds epoch {claim.epoch}, which is over, "
+        "and its write was refused"
+    )

@@ -15,15 +15,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from aiki_celery.errors import ClaimLost
 from aiki_celery.journal.dialect import is_transient
 from aiki_celery.journal.driver_cursor import DriverCursor
+from aiki_celery.journal.endings import Endings, Followed
 from aiki_celery.journal.history import PAGE, clean
-from aiki_celery.journal.pass_statements import PassStatements
+from aiki_celery.journal.pass_statements import PassStatements, refusal
 from aiki_celery.journal.statement import Statement
 from aiki_celery.model.records import Claim, Envelope, StepRecord
 from aiki_celery.model.status import RunStatus
-
-
-class _SettledEarlier(Exception):
-    """An earlier try was committed and its answer lost: undo counting off a second time."""
 
 
 class JournalPass:
@@ -31,11 +28,13 @@ class JournalPass:
 
     Args:
         statements: The statements.
+        endings: Ends runs within their family.
         claim: The claim whose epoch fences the writes.
     """
 
-    def __init__(self, statements: PassStatements, claim: Claim) -> None:
+    def __init__(self, statements: PassStatements, endings: Endings, claim: Claim) -> None:
         self._s = statements
+        self._endings = endings
         self._claim = claim
         self._fence = {"run": claim.run_id, "fence": claim.epoch, "token": claim.token}
         self._connection: Connection | None = None
@@ -97,8 +96,9 @@ class JournalPass:
         error: str | None = None,
         why: str,
         told: bool,
+        closes: bool = False,
     ) -> list[Envelope]:
-        """Record the run's outcome and, of a run that another one started, tell that.
+        """Record the run's outcome, tell who waits for it, and cancel the children that end with it.
 
         Args:
             status: Terminal state, or ``stalled``.
@@ -106,6 +106,7 @@ class JournalPass:
             error: Error as JSON text.
             why: Line for the history.
             told: Whether nobody outside has to be told; else the run stays ours until that is confirmed.
+            closes: Whether the run may have children that end with it.
 
         Returns:
             What the messages of those runs are made from that waited for this one.
@@ -115,11 +116,16 @@ class JournalPass:
         """
         note = clean(why) if status is not RunStatus.COMPLETED else None
         parameters = {"result": output, "failure": error, "why": clean(why), "note": note}
-        statement = self._s.finish[status, told]
-        if self._claim.parent_id is None or status is RunStatus.STALLED:
-            self._settle(statement, status, parameters, ())
+        if status is RunStatus.STALLED:
+            self._settle(self._s.stall, status, parameters, ())
             return []
-        return self._end_child(statement, status, parameters)
+        if self._claim.parent_id is None and not closes:
+            try:
+                self._settle(self._s.finish[status, told], status, parameters | {"followers": 0}, ())
+                return []
+            except Followed:
+                pass
+        return self._endings.end(self._claim, status, told, parameters, closes=closes)
 
     def report(self, details: str) -> None:
         """Write what a step says of its progress; may be called from any thread.
@@ -169,35 +175,13 @@ class JournalPass:
 
         self._s.connections.retrying(work_once)
 
-    def _end_child(
-        self, statement: Statement, status: RunStatus, parameters: dict[str, Any]
-    ) -> list[Envelope]:
-        """End a run that another one started: the parent's row first, then its own, in one transaction."""
-        claim, fence = self._claim, self._fence
-
-        def work() -> list[Envelope]:
-            try:
-                with self._s.connections.transaction() as connection:
-                    woken = self._s.family.count_off(
-                        connection, claim.parent_id or "", claim.parent_seq or 0, claim.lane
-                    )
-                    if not self._settle_on(connection, statement, status, parameters | fence):
-                        raise _SettledEarlier
-                    return woken
-            except _SettledEarlier:
-                return []
-
-        return self._s.connections.retrying(work)
-
     def _settle_on(
         self, connection: Connection, statement: Statement, status: RunStatus, parameters: dict[str, Any]
     ) -> bool:
         """Move the run; tell whether this try did it, not an earlier one that was committed and its answer lost."""
         if statement.run(connection, **parameters).rowcount == 1:
             return True
-        state = self._s.state.run(connection, run=self._claim.run_id).first()
-        if state is None or state.epoch != self._claim.epoch or state.status != status.value:
-            raise ClaimLost(self._refusal())
+        self._endings.check_settled(connection, self._claim, status)
         return False
 
     def _appended(self, arranged: Any) -> bool:
@@ -229,10 +213,7 @@ class JournalPass:
         return row
 
     def _refusal(self) -> str:
-        return (
-            f"run {self._claim.run_id} was taken over: this pass holds epoch {self._claim.epoch}, which is over, "
-            "and its write was refused"
-        )
+        return refusal(self._claim)
 
 
 _LAST = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.STALLED})

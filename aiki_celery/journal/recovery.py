@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, exists, func, literal, select, update
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_now
 from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
-from aiki_celery.journal.family import Family
+from aiki_celery.journal.family import Family, Tie
 from aiki_celery.journal.history import appended, clean
 from aiki_celery.journal.schema import Schema
 from aiki_celery.model.clock import MICROSECOND
@@ -96,12 +96,13 @@ class Recovery:
             runs.c.owner_pid == pid,
             runs.c.status == RunStatus.RUNNING.value,
         )
-        look = select(runs.c.kind, runs.c.parent_id, runs.c.parent_seq, runs.c.lane).where(*held)
+        look = select(runs.c.kind, runs.c.parent_id, runs.c.parent_seq, runs.c.lane, runs.c.children).where(
+            *held
+        )
         # The sweep of timers settles it, as the step's policy says.
         expire = {"due_at": db_now(), "timeout": func.coalesce(runs.c.timeout, int(limit * MICROSECOND))}
 
         def work() -> list[Envelope]:
-            woken: list[Envelope] = []
             with self._connections.transaction() as connection:
                 run = connection.execute(look).first()
                 if run is None:
@@ -109,14 +110,18 @@ class Recovery:
                 if run.kind == RunKind.STEP.value:
                     connection.execute(update(runs).where(*held).values(**expire))
                     return []
+                ties = self._family.followers(run_id, connection)
                 if run.parent_id is not None:
-                    woken = self._family.count_off(connection, run.parent_id, run.parent_seq, run.lane)
+                    ties.append(Tie(run.parent_id, run.parent_seq, run.lane))
+                woken = self._family.count_off_all(connection, ties)
                 if (
                     connection.execute(update(runs).where(*held).values(**_timed_out(runs, limit))).rowcount
                     != 1
                 ):
                     connection.rollback()
                     return []
+                if run.children:
+                    woken += self._family.close(connection, run_id)
             return woken
 
         return self._connections.retrying(work)
@@ -197,5 +202,6 @@ def _timed_out(runs: Any, limit: float) -> dict[str, Any]:
         "claim_token": None,
         "finished_at": db_now(),
         "due_at": None,
+        "on_close": None,
         "history": appended(runs.c.history, RunStatus.FAILED, literal(f"TimeLimitExceeded: {message}")),
     }

@@ -40,6 +40,7 @@ class StepKind(str, Enum):
 
     TASK = "task"
     LAUNCH = "launch"
+    CHILD = "child"
     FIRST = "first"
     ATTEMPT = "attempt"
     START = "start"

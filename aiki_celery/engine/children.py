@@ -1,0 +1,106 @@
+"""Child workflows: runs of their own, started by a run and recorded in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic_core import from_json
+
+from aiki_celery.definitions.current import Run
+from aiki_celery.definitions.future import StepFuture
+from aiki_celery.definitions.options import StartOptions
+from aiki_celery.definitions.workflow import Workflow
+from aiki_celery.engine.current_pass import Pass
+from aiki_celery.engine.failures import write_failure
+from aiki_celery.engine.launching import check_record, replayed
+from aiki_celery.engine.starting import make_run
+from aiki_celery.errors import ReferenceConflict
+from aiki_celery.model.clock import MICROSECOND
+from aiki_celery.model.ids import child_run_id
+from aiki_celery.model.records import NewChild, StepRecord
+from aiki_celery.model.status import RunKind, StepKind, StepStatus
+
+
+def launch_child(
+    current: Pass,
+    run: Run,
+    workflow: Workflow[..., Any],
+    options: StartOptions,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> StepFuture[Any]:
+    """Give the future of a recorded child, or start one.
+
+    Raises:
+        InputInvalid: The arguments do not fit; nothing was sent or written.
+        ReferenceConflict: The reference id is taken by a run with other input.
+        NonDeterminismError: It is not recorded while other steps are that were not asked for.
+    """
+    bound = workflow.signature.bind_input(args, kwargs)
+    address = f"{workflow.name}@:{workflow.signature.hash(bound.values)}"
+    if options.key is not None:
+        address = f"{workflow.name}@#{options.key}"
+    recorded = current.record.take(address)
+    key = current.key_of(address)
+    if recorded is not None:
+        if recorded.child_id is None:
+            raise _recorded_conflict(recorded)
+        return StepFuture(run, workflow, replayed(current, workflow.name, recorded), key)
+    check_record(current, address)
+    current.check_size(bound.text, workflow.name, "the input")
+    seq, now = current.next_seq(), current.clock.now()
+    child_id = child_run_id(current.claim.run_id, seq)
+    record = StepRecord(
+        seq=seq,
+        kind=StepKind.CHILD,
+        name=workflow.name,
+        address=address,
+        status=StepStatus.STARTED,
+        attempt=1,
+        epoch=current.claim.epoch,
+        started_at=now,
+        finished_at=now,
+        child_id=child_id,
+    )
+    queue = current.route(workflow, options.queue)
+    limit = current.settings.max_payload
+    child = NewChild(
+        run=make_run(
+            workflow, bound.values, bound.text, _from_now(options, now), queue, limit, run_id=child_id
+        ),
+        kind=RunKind.WORKFLOW,
+        parent_seq=seq,
+        on_close="cancel" if options.on_parent_close == "cancel" else None,
+    )
+    current.record.closes = True
+    if options.reference_id is None:
+        current.start(record, child)
+    else:
+        record = _by_reference(current, record, child, options)
+    return StepFuture(run, workflow, record, key)
+
+
+def _by_reference(current: Pass, record: StepRecord, child: NewChild, options: StartOptions) -> StepRecord:
+    """Start a child at once, or find the run that has the reference id; a conflict is recorded too."""
+    try:
+        return current.start_referenced(
+            record, child, return_existing=options.on_conflict == "return_existing"
+        )
+    except ReferenceConflict as conflict:
+        failure = write_failure(conflict, 1)
+        current.write(record._replace(status=StepStatus.FAILED, value=failure, child_id=None))
+        raise
+
+
+def _recorded_conflict(recorded: StepRecord) -> ReferenceConflict:
+    workflow, reference_id, run_id = from_json(recorded.value or "{}")["args"]
+    return ReferenceConflict(workflow, reference_id, run_id)
+
+
+def _from_now(options: StartOptions, now: int) -> StartOptions:
+    """Turn an instant into a delay: a start is written with one."""
+    if options.due_at is None:
+        return options
+    return replace(options, due_at=None, delay=max(0.0, (options.due_at - now) / MICROSECOND))
