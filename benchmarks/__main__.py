@@ -7,12 +7,13 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from benchmarks import peers, raw, report, services
+from benchmarks import peers, plain_side, raw, report, services
 from benchmarks.aiki_side import AikiSide
 from benchmarks.figures import Figure, Results
 
 STEPS = 1_000
-SECTIONS = ("raw", "inline", "replay", "worker", "throughput", "dbos", "absurd")
+FAN_OUT = 200
+SECTIONS = ("raw", "inline", "replay", "worker", "throughput", "fan-out", "memory", "dbos", "absurd")
 
 Section = Callable[[], Iterator[Figure]]
 
@@ -34,10 +35,16 @@ def sections(stack: ExitStack, *, quick: bool) -> Iterator[tuple[str, str, Secti
         if not quick:
             yield "replay", f"long replay on {place}", partial(side.replay, 10 * STEPS)
         yield "worker", f"worker on {place}", partial(side.worker, STEPS)
+        yield "fan-out", f"fan-out on {place}", partial(side.fan_out, FAN_OUT, rounds)
+        if not quick:
+            yield "fan-out", f"wide fan-out on {place}", partial(side.fan_out, 50 * FAN_OUT, 1)
         yield "throughput", f"throughput on {place}", partial(side.throughput, workflows)
+    yield "fan-out", "Celery's chord", partial(plain_side.chord, broker, FAN_OUT, rounds)
+    memory_of = stack.enter_context(services.database(server, "aiki_memory"))
+    yield "memory", "memory", partial(plain_side.memory, broker, memory_of)
     for peer in (peers.DBOS, peers.ABSURD):
         url = stack.enter_context(services.database(server, f"{peer.name}_bench"))
-        take = partial(peers.measure, peer, url, STEPS, workflows // 2, peer_rounds)
+        take = partial(peers.measure, peer, url, STEPS, workflows // 2, FAN_OUT, peer_rounds)
         yield peer.name, peer.name, take
 
 

@@ -1,24 +1,26 @@
 """Aiki in a process of its own; prints one JSON object per round.
 
-    python -m benchmarks.aiki_child upgrade|inline|replay|worker|drain COUNT ROUNDS
+    python -m benchmarks.aiki_child upgrade|inline|replay|worker|drain|fan-out COUNT ROUNDS
 
 - ``upgrade``: makes the journal's schema.
-- ``inline``: steps/s of a workflow of COUNT steps, by ``apply()`` in this process.
+- ``inline``: steps/s of a workflow of COUNT steps, by ``apply()`` in this process; the Core loop in turns with it.
 - ``replay``: milliseconds from the claim to the end of the replay of COUNT recorded steps: two statements
   and the walk through the code.
 - ``worker``: steps/s of a workflow of COUNT steps, from ``enqueue()`` to ``get()``, through a running worker.
 - ``drain``: workflows/s of COUNT one-step workflows, enqueued together, until the last is finished.
+- ``fan-out``: milliseconds of a workflow that starts COUNT steps and gathers them, from ``enqueue()`` to ``get()``.
 """
 
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
 
-from benchmarks import app
+from benchmarks import app, raw
+from benchmarks.figures import rates
 
 mode, count, rounds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 TIMEOUT_SECONDS = 300
@@ -30,12 +32,23 @@ def upgrade() -> Iterator[float]:
     yield 0
 
 
-def inline() -> Iterator[float]:
+def inline() -> Iterator[dict[str, float]]:
     app.many_steps.apply((20,)).get()
+    with raw.engine_on(app.JOURNAL) as engine, raw.core_loop(engine) as core:
+        core(20)
+        for _ in range(rounds):
+            [beside] = rates(lambda: core(count), count, 1)
+            started = time.perf_counter()
+            assert app.many_steps.apply((count,)).get() == count
+            yield {"value": count / (time.perf_counter() - started), "core": beside}
+
+
+def fan_out() -> Iterator[float]:
+    app.fan_out.enqueue(10).get(timeout=TIMEOUT_SECONDS)
     for _ in range(rounds):
         started = time.perf_counter()
-        assert app.many_steps.apply((count,)).get() == count
-        yield count / (time.perf_counter() - started)
+        assert app.fan_out.enqueue(count).get(timeout=TIMEOUT_SECONDS) == count * (count + 1) // 2
+        yield (time.perf_counter() - started) * 1000
 
 
 def replay() -> Iterator[float]:
@@ -91,6 +104,13 @@ def wait_until_drained() -> None:
     engine.dispose()
 
 
-modes = {"upgrade": upgrade, "inline": inline, "replay": replay, "worker": worker, "drain": drain}
+modes: dict[str, Callable[[], Iterator[Any]]] = {
+    "upgrade": upgrade,
+    "inline": inline,
+    "replay": replay,
+    "worker": worker,
+    "drain": drain,
+    "fan-out": fan_out,
+}
 for value in modes[mode]():
-    print(json.dumps({"value": value}), flush=True)
+    print(json.dumps(value if isinstance(value, dict) else {"value": value}), flush=True)

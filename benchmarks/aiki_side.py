@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.children import values
+from benchmarks.children import columns, values
 from benchmarks.figures import Figure
 from tests.harness.worker import WorkerProcess
 
@@ -31,7 +31,12 @@ class AikiSide:
 
     def inline(self, steps: int) -> Iterator[Figure]:
         note = f"one workflow of {steps:,} steps, apply()"
-        yield Figure("aiki.inline", self.place, "steps/s", self._child("inline", steps), note)
+        self._ensure_schema()
+        found = columns([*CHILD, "inline", str(steps), str(self.rounds)], self.env)
+        yield Figure("aiki.inline", self.place, "steps/s", found["value"], note)
+        yield Figure(
+            "raw.core.beside", self.place, "steps/s", found["core"], "the Core loop in turns with it"
+        )
 
     def replay(self, steps: int) -> Iterator[Figure]:
         note = f"{steps:,} recorded steps, from the claim to the end of the replay"
@@ -48,6 +53,12 @@ class AikiSide:
             rates = self._child("drain", workflows)
         note = f"{workflows:,} enqueued together and drained, -c 2, {self._broker}"
         yield Figure("aiki.throughput", self.place, "workflows/s", rates, note)
+
+    def fan_out(self, count: int, rounds: int) -> Iterator[Figure]:
+        with self._worker():
+            times = values([*CHILD, "fan-out", str(count), str(rounds)], self.env)
+        note = f"{count:,} steps started and gathered, -c 2, {self._broker}"
+        yield Figure(f"aiki.fan-out.{count}", self.place, "ms", times, note)
 
     @contextmanager
     def _worker(self) -> Iterator[None]:

@@ -42,6 +42,11 @@ def many_steps_and_waits(run: WorkflowRun, steps: int, waits: int) -> int:
     return value
 
 
+@workflow(name="fan-out")
+def fan_out(run: WorkflowRun, count: int) -> int:
+    return sum(run.gather(*[increment.start(run, number) for number in range(count)]))
+
+
 @workflow(name="one-step")
 def one_step(run: WorkflowRun, value: int) -> int:
     return increment.run(run, value)

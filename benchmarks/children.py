@@ -16,6 +16,11 @@ class ChildFailed(Exception):
 
 def values(command: list[str], env: Mapping[str, str] | None = None) -> tuple[float, ...]:
     """Run ``command`` from the project's root and return the values it prints, one per round."""
+    return columns(command, env)["value"]
+
+
+def columns(command: list[str], env: Mapping[str, str] | None = None) -> dict[str, tuple[float, ...]]:
+    """Run ``command`` and return, by name, everything it measures in each round."""
     child = subprocess.run(
         command,
         cwd=ROOT,
@@ -25,10 +30,10 @@ def values(command: list[str], env: Mapping[str, str] | None = None) -> tuple[fl
         timeout=LIMIT_SECONDS,
         check=False,
     )
-    found = tuple(row["value"] for row in map(parse, child.stdout.splitlines()) if row)
+    found = [row for row in map(parse, child.stdout.splitlines()) if row]
     if child.returncode or not found:
         raise ChildFailed(f"exit status {child.returncode}: {(child.stderr or child.stdout)[-1500:]}")
-    return found
+    return {name: tuple(row[name] for row in found) for name in found[0]}
 
 
 def parse(line: str) -> dict[str, float]:

@@ -1,10 +1,11 @@
 """DBOS on the same work. Runs with DBOS's own Python and prints one JSON object per line.
 
-    dbos_child.py inline|replay|drain|execute DATABASE_URL COUNT ROUNDS
+    dbos_child.py inline|replay|drain|fan-out|execute DATABASE_URL COUNT ROUNDS
 
 - ``inline``: steps/s of a workflow of COUNT steps, called in this process.
 - ``replay``: milliseconds the body of a workflow of COUNT recorded steps takes, forked after its last step.
 - ``drain``: workflows/s of COUNT one-step workflows, enqueued one by one as in DBOS, run by its queue.
+- ``fan-out``: milliseconds of a workflow that starts COUNT children and gathers their results.
 - ``execute``: a second process that only runs them, until its standard input closes.
 """
 
@@ -80,6 +81,20 @@ def drain() -> Iterator[float]:
         yield count / (time.perf_counter() - started)
 
 
+@DBOS.workflow()
+def fan_out_workflow(children: int) -> int:
+    handles = [DBOS.start_workflow(one_step, number) for number in range(children)]
+    return sum(handle.get_result() for handle in handles)
+
+
+def fan_out() -> Iterator[float]:
+    fan_out_workflow(10)
+    for _ in range(rounds):
+        started = time.perf_counter()
+        assert fan_out_workflow(count) == count * (count + 1) // 2
+        yield (time.perf_counter() - started) * 1000
+
+
 def wait_until_drained(handles: list[WorkflowHandle[int]]) -> None:
     """Poll with one statement for all: a get_result() for each would slow the queue down."""
     while DBOS.list_workflows(queue_name="bench", status=["ENQUEUED", "PENDING"], limit=1):
@@ -93,6 +108,6 @@ if mode == "execute":
     print(json.dumps({"ready": True}), flush=True)
     sys.stdin.read()
 else:
-    for value in {"inline": inline, "replay": replay, "drain": drain}[mode]():
+    for value in {"inline": inline, "replay": replay, "drain": drain, "fan-out": fan_out}[mode]():
         print(json.dumps({"value": value}), flush=True)
 DBOS.destroy()

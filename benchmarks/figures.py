@@ -13,7 +13,7 @@ class Figure:
     Attributes:
         name: what the ratios refer to, such as ``raw.driver``.
         place: ``postgres`` or ``sqlite``.
-        unit: ``steps/s``, ``workflows/s`` or ``ms``.
+        unit: ``steps/s``, ``workflows/s``, ``ms`` or ``MB``.
         rounds: the value of each round, in that unit.
         note: what the reader must know to judge it.
     """

@@ -60,7 +60,7 @@ def second_process(peer: Peer, url: str) -> Iterator[None]:
             process.stdin.close()
 
 
-def measure(peer: Peer, url: str, steps: int, workflows: int, rounds: int) -> Iterator[Figure]:
+def measure(peer: Peer, url: str, steps: int, workflows: int, fan_out: int, rounds: int) -> Iterator[Figure]:
     """Inline steps, replay and queue, each in a process of its own."""
 
     def child(mode: str, count: int) -> tuple[float, ...]:
@@ -72,5 +72,8 @@ def measure(peer: Peer, url: str, steps: int, workflows: int, rounds: int) -> It
     yield figure("inline", "steps/s", child("inline", steps), f"one workflow of {steps:,} steps")
     yield figure(f"replay.{steps}", "ms", child("replay", steps), f"{steps:,} recorded steps")
     yield figure("throughput", "workflows/s", child("drain", workflows), "its queue, one process")
+    if peer is DBOS:
+        note = f"{fan_out:,} children started and gathered, one process"
+        yield figure(f"fan-out.{fan_out}", "ms", child("fan-out", fan_out), note)
     with second_process(peer, url):
         yield figure("throughput.2", "workflows/s", child("drain", workflows), "its queue, two processes")

@@ -17,6 +17,7 @@ class Goal:
         over: name of the figure above the line.
         place: where both were taken.
         under: name of the figure below the line, None for an absolute goal.
+        minus: whether it is their difference that counts.
     """
 
     label: str
@@ -25,12 +26,15 @@ class Goal:
     under: str | None = None
     least: float | None = None
     most: float | None = None
+    minus: bool = False
 
     def value(self, results: Results) -> float | None:
         over = results.median(self.over, self.place)
         if self.under is None or over is None:
             return over
         under = results.median(self.under, self.place)
+        if self.minus:
+            return None if under is None else over - under
         return over / under if under else None
 
     def is_met(self, value: float) -> bool | None:
@@ -40,7 +44,7 @@ class Goal:
 
 
 GOALS = (
-    Goal("inline steps, Aiki : Core loop", "aiki.inline", "postgres", "raw.core", least=0.9),
+    Goal("inline steps, Aiki : Core loop", "aiki.inline", "postgres", "raw.core.beside", least=0.9),
     Goal("inline steps, Aiki : DBOS", "aiki.inline", "postgres", "dbos.inline", least=7),
     Goal("inline steps, Aiki : absurd", "aiki.inline", "postgres", "absurd.inline", least=2),
     Goal("inline steps, worker : Core loop", "aiki.worker", "postgres", "raw.core"),
@@ -48,11 +52,22 @@ GOALS = (
     Goal("replay of 1,000 steps, DBOS : Aiki", "dbos.replay.1000", "postgres", "aiki.replay.1000", least=200),
     Goal("replay of 1,000 steps, absurd : Aiki", "absurd.replay.1000", "postgres", "aiki.replay.1000"),
     Goal("replay, 10,000 steps : 1,000 steps", "aiki.replay.10000", "postgres", "aiki.replay.1000"),
+    Goal("fan-out of 200, Aiki : chord", "aiki.fan-out.200", "postgres", "celery.chord.200", most=1.5),
+    Goal("fan-out of 200, DBOS : Aiki", "dbos.fan-out.200", "postgres", "aiki.fan-out.200", least=3),
+    Goal("fan-out, 10,000 : 200 steps", "aiki.fan-out.10000", "postgres", "aiki.fan-out.200"),
+    Goal(
+        "memory of a worker, Aiki - Celery, MB",
+        "aiki.memory",
+        "postgres",
+        "celery.memory",
+        most=30,
+        minus=True,
+    ),
     Goal("workflows, Aiki : DBOS", "aiki.throughput", "postgres", "dbos.throughput", least=3),
     Goal("workflows, Aiki : DBOS, 2 processes", "aiki.throughput", "postgres", "dbos.throughput.2"),
     Goal("workflows, Aiki : absurd", "aiki.throughput", "postgres", "absurd.throughput"),
     Goal("workflows, Aiki : absurd, 2 processes", "aiki.throughput", "postgres", "absurd.throughput.2"),
-    Goal("inline steps, Aiki : Core loop", "aiki.inline", "sqlite", "raw.core", least=0.9),
+    Goal("inline steps, Aiki : Core loop", "aiki.inline", "sqlite", "raw.core.beside", least=0.9),
     Goal("inline steps, worker : Core loop", "aiki.worker", "sqlite", "raw.core"),
     Goal("replay of 1,000 steps, ms", "aiki.replay.1000", "sqlite", most=10),
     Goal("replay, 10,000 steps : 1,000 steps", "aiki.replay.10000", "sqlite", "aiki.replay.1000"),
