@@ -31,6 +31,7 @@ def memory(broker: str, journal: str) -> Iterator[Figure]:
             "celery.memory", "postgres", "MB", (_megabytes(worker),), "a bare worker, -c 2, after 200 tasks"
         )
     env = plain | {"BENCH_JOURNAL": journal}
+    values([sys.executable, "-m", "benchmarks.aiki_child", "upgrade", "0", "0"], env)
     with WorkerProcess("benchmarks.app", pool="prefork", concurrency=2, env=env, log_level="info") as worker:
         values([sys.executable, "-m", "benchmarks.aiki_child", "fan-out", "200", "1"], env)
         yield Figure(

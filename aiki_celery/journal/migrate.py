@@ -9,8 +9,6 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Column, MetaData, String, Table, inspect, select
 from sqlalchemy.exc import DBAPIError
 
@@ -26,6 +24,10 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 
 def upgrade(connections: Connections, schema: Schema, revision: str = "head") -> str:
     """Bring the journal's tables to a revision, in one transaction where the database can, and give its name."""
+    # Here, because it takes twelve megabytes which a worker does not need.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
     with connections.transaction() as connection:
         config = Config()
         config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))

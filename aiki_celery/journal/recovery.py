@@ -102,7 +102,7 @@ class Recovery:
         # The sweep of timers settles it, as the step's policy says.
         expire = {"due_at": db_now(), "timeout": func.coalesce(runs.c.timeout, int(limit * MICROSECOND))}
 
-        def work() -> list[Envelope]:
+        def work() -> list[Envelope] | None:
             with self._connections.transaction() as connection:
                 run = connection.execute(look).first()
                 if run is None:
@@ -110,21 +110,18 @@ class Recovery:
                 if run.kind == RunKind.STEP.value:
                     connection.execute(update(runs).where(*held).values(**expire))
                     return []
-                ties = self._family.followers(run_id, connection)
-                if run.parent_id is not None:
-                    ties.append(Tie(run.parent_id, run.parent_seq, run.lane))
-                woken = self._family.count_off_all(connection, ties)
-                if (
-                    connection.execute(update(runs).where(*held).values(**_timed_out(runs, limit))).rowcount
-                    != 1
-                ):
+                followers = self._family.followers(run_id, connection)
+                own = [Tie(run.parent_id, run.parent_seq, run.lane)] if run.parent_id is not None else []
+                woken = self._family.count_off_all(connection, [*own, *followers])
+                failed = update(runs).where(*held, runs.c.followers == len(followers))
+                if connection.execute(failed.values(**_timed_out(runs, limit))).rowcount != 1:
                     connection.rollback()
-                    return []
-                if run.children:
-                    woken += self._family.close(connection, run_id)
-            return woken
+                    return None  # somebody has taken it, or follows it, since we looked
+                return woken + (self._family.close(connection, run_id) if run.children else [])
 
-        return self._connections.retrying(work)
+        while (woken := self._connections.retrying(work)) is None:
+            pass
+        return woken
 
     def _free(self, conditions: Sequence[Any], why: str, limit: int) -> tuple[list[Envelope], list[Envelope]]:
         runs, steps = self._runs, self._steps
