@@ -86,3 +86,9 @@ def lab(make_lab: Callable[..., Lab], postgres_url: str, redis_url: str) -> Lab:
 def embedded_lab(make_lab: Callable[..., Lab], sqlite_url: str) -> Lab:
     """No server at all: journal and broker in one SQLite file."""
     return make_lab(sqlite_url, f"aiki+{sqlite_url}")
+
+
+@pytest.fixture
+def other_lab(make_lab: Callable[..., Lab], mariadb_url: str, rabbitmq_url: str) -> Lab:
+    """MariaDB and RabbitMQ, without a result backend."""
+    return make_lab(mariadb_url, rabbitmq_url)

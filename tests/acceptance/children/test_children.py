@@ -14,9 +14,9 @@ from tests.acceptance.conftest import Lab
 APP = "tests.acceptance.children.app"
 
 
-@pytest.fixture(params=["lab", "embedded_lab"])
+@pytest.fixture(params=["lab", "embedded_lab", "other_lab"])
 def any_lab(request: pytest.FixtureRequest) -> Lab:
-    """PostgreSQL with Redis, and one SQLite file."""
+    """PostgreSQL with Redis, one SQLite file, and MariaDB with RabbitMQ."""
     found: Lab = request.getfixturevalue(request.param)
     return found
 
