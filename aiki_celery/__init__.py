@@ -5,7 +5,9 @@ SQL journal before the next one starts, so when a message comes again, the finis
 is run.
 """
 
+from aiki_celery.celery_binding.canvas.durable import DurableCanvas, durable
 from aiki_celery.definitions.current import current_step
+from aiki_celery.definitions.future import StepFuture
 from aiki_celery.definitions.handle import WorkflowHandle
 from aiki_celery.definitions.retry import Retry
 from aiki_celery.definitions.task import Task, task
@@ -34,8 +36,10 @@ from aiki_celery.errors import (
     SchemaMissing,
     SchemaOutdated,
     SettingInvalid,
+    StepCancelled,
     StepError,
     StepLimitExceeded,
+    StepTimeout,
     TaskFailed,
     ValueRejected,
     WorkflowCancelled,
@@ -56,8 +60,12 @@ __all__ = [
     "task",
     "Workflow",
     "workflow",
+    # Existing canvas
+    "DurableCanvas",
+    "durable",
     # Inside a workflow or a task
     "current_step",
+    "StepFuture",
     "WorkflowRun",
     # Outside
     "RunStatus",
@@ -84,8 +92,10 @@ __all__ = [
     "SchemaMissing",
     "SchemaOutdated",
     "SettingInvalid",
+    "StepCancelled",
     "StepError",
     "StepLimitExceeded",
+    "StepTimeout",
     "TaskFailed",
     "ValueRejected",
     "WorkflowCancelled",

@@ -231,6 +231,9 @@ class WorkflowFailed(RunError):
     def __str__(self) -> str:
         return f"{self.workflow} run {self.run_id} failed: {self.type}: {self.message}"
 
+    def __repr__(self) -> str:
+        return f"WorkflowFailed({str(self)!r})"  # Celery logs it beside the traceback
+
 
 class WorkflowCancelled(RunError):
     """The run ended as cancelled."""
@@ -275,6 +278,9 @@ class TaskFailed(StepError):
     def __str__(self) -> str:
         tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
         return f"{self.task} failed after {tries}: {self.type}: {self.message}"
+
+    def __repr__(self) -> str:
+        return f"TaskFailed({str(self)!r})"  # Celery logs it beside the traceback
 
 
 class StepCancelled(StepError):

@@ -6,8 +6,6 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -15,15 +13,17 @@ from celery import Celery
 
 from aiki_celery.celery_binding import process_signals
 from aiki_celery.celery_binding.binding import Binding
-from aiki_celery.celery_binding.bootsteps.consumer_step import ConsumerStep
+from aiki_celery.celery_binding.bootsteps.consumer_step import consumer_step_for
 from aiki_celery.celery_binding.bootsteps.worker_step import worker_step_for
 from aiki_celery.celery_binding.celery_settings import celery_settings
 from aiki_celery.celery_binding.compile import compile_all
-from aiki_celery.celery_binding.inline import run_queued, wait
+from aiki_celery.celery_binding.default_broker import choose_broker
+from aiki_celery.celery_binding.inline import run_at_once, run_queued, wait
 from aiki_celery.celery_binding.lazy import LazyBinding
 from aiki_celery.celery_binding.transport import register
 from aiki_celery.definitions.current import runtime_scope, set_default_runtime
 from aiki_celery.definitions.options import StartOptions
+from aiki_celery.definitions.registry import registry
 from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.engine.lifecycle import Lifecycle
 from aiki_celery.errors import ConfigurationError, NotInitialized
@@ -92,7 +92,7 @@ class Aiki:
         app.aiki = self
         lazy = LazyBinding(app, lambda: self.binding)
         app.steps["worker"].add(worker_step_for(lazy))  # type: ignore[arg-type]
-        app.steps["consumer"].add(ConsumerStep)
+        app.steps["consumer"].add(consumer_step_for(lazy))  # type: ignore[arg-type]
         process_signals.connect(lazy)  # type: ignore[arg-type]
         if app.configured:
             self._choose_broker()
@@ -165,15 +165,7 @@ class Aiki:
         binding = self.binding
         queue = binding.queue_for(workflow, options.queue)
         if self.app.conf.task_always_eager:
-            at_once = replace(options, delay=None, due_at=None)
-            run = binding.starter.new_run(workflow, args, kwargs, at_once, queue)
-            binding.journal.ensure_ready()
-            run_id = binding.journal.starts.insert(
-                run, return_existing=options.on_conflict == "return_existing"
-            )
-            if run_id == run.id:
-                run_queued(binding, workflow, run_id)
-            return run_id
+            return run_at_once(binding, workflow, args, kwargs, options, queue)
         return binding.starter.enqueue(workflow, args, kwargs, options, queue)
 
     def enqueue_many(
@@ -220,6 +212,18 @@ class Aiki:
         self.journal.ensure_ready()
         self.journal.views.requeue(run_id)
 
+    def retry(self, run_id: str) -> None:
+        """Queue a failed run again, to go on from what failed; what ``handle.retry()`` calls."""
+        self.journal.ensure_ready()
+        again = self.journal.second_chances.retry(run_id)
+        if again is None:
+            return
+        workflow = registry.workflow(again.workflow, again.version)
+        if self.app.conf.task_always_eager and workflow is not None:
+            run_queued(self.binding, workflow, run_id)
+        else:
+            self.binding.starter.publish([again])
+
     def close(self) -> None:
         """Close the journal's connections."""
         if self._binding is not None:
@@ -240,11 +244,4 @@ class Aiki:
         self._scopes.pop().__exit__(kind, error, trace)
 
     def _choose_broker(self, **_: Any) -> None:
-        """Without a broker, messages go through the journal's own SQLite file."""
-        conf = self.app.conf
-        named = conf.get("broker_url") or conf.get("broker_read_url") or os.environ.get("CELERY_BROKER_URL")
-        journal = self._keywords.get("journal") or os.environ.get("AIKI_JOURNAL") or conf.get("aiki_journal")
-        journal = journal or AikiSettings.model_fields["journal"].default
-        if not named and str(journal).startswith("sqlite"):
-            file = str(journal).partition(":///")[2].partition("?")[0]
-            conf.broker_url = f"aiki+sqlite:///{file if file.startswith('/') else Path(file)}"
+        choose_broker(self.app.conf, self._keywords.get("journal"))

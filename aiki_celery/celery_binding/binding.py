@@ -8,20 +8,27 @@ from typing import Any
 
 from celery import Celery
 
+from aiki_celery.celery_binding.adopted.sending import AdoptedSender
+from aiki_celery.celery_binding.adopted.settling import settle
+from aiki_celery.celery_binding.adopted.signatures import SignatureReader
 from aiki_celery.celery_binding.caretaker_notes import CaretakerNotes
 from aiki_celery.celery_binding.dispatcher import CeleryDispatcher
+from aiki_celery.celery_binding.message import kind_of_task
 from aiki_celery.celery_binding.process import ProcessIdentity
 from aiki_celery.celery_binding.step_task import StepTask
 from aiki_celery.definitions.registry import registry
 from aiki_celery.definitions.task import Task
 from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.engine.execute import Executor
+from aiki_celery.engine.failures import write_failure
 from aiki_celery.engine.lifecycle import Lifecycle
 from aiki_celery.engine.starting import Starter
 from aiki_celery.engine.sweeps.context import SweepContext
 from aiki_celery.errors import DefinitionInvalid
 from aiki_celery.journal.journal import Journal
 from aiki_celery.model.clock import Clock
+from aiki_celery.model.records import AdoptedCall
+from aiki_celery.model.status import RunStatus
 from aiki_celery.settings import AikiSettings
 
 
@@ -48,9 +55,13 @@ class Binding:
         self.settings = settings
         self.hooks = hooks
         self.journal = journal
-        self.dispatcher = CeleryDispatcher(app)
+        self.dispatcher = CeleryDispatcher(
+            app, AdoptedSender(app, journal.adoptions.calls, self._give_up_adopted)
+        )
         self.starter = Starter(journal, self.dispatcher, settings, hooks)
-        self.executor = Executor(journal, settings, hooks, self.starter.publish, self.route, clock)
+        self.executor = Executor(
+            journal, settings, hooks, self.starter.publish, self.route, SignatureReader(app), clock
+        )
         self.process = ProcessIdentity(journal, settings)
         self.caretaker_notes = CaretakerNotes()
         self.clock = clock
@@ -83,6 +94,11 @@ class Binding:
             )
         return asked or task.settings.queue or self._routed(task.name)
 
+    def definitions(self) -> Sequence[str]:
+        """Give what this process has: what :func:`known_definitions` gives, and the application's Celery tasks."""
+        own = (name for name, task in self.app.tasks.items() if kind_of_task(task) is None)
+        return [*known_definitions(), *own]
+
     def expire_step(self, run_id: str) -> bool:
         """Settle a started step whose attempt has taken too long; tell whether there was one to settle."""
         taken = self.executor.claim_expired(run_id, self.process.owner())
@@ -100,9 +116,13 @@ class Binding:
             publish=self.starter.publish,
             settings=self.settings,
             hooks=self.hooks,
-            definitions=known_definitions,
+            definitions=self.definitions,
             expire=self.expire_step,
         )
+
+    def _give_up_adopted(self, run_id: str, call: AdoptedCall, error: Exception) -> None:
+        why = f"its message could not be made: {type(error).__qualname__}: {error}"
+        settle(self, run_id, RunStatus.FAILED, error=write_failure(error, call.attempt), why=why)
 
     @functools.lru_cache(maxsize=1024)  # noqa: B019 - a binding lives as long as its application
     def _routed(self, definition: str) -> str:

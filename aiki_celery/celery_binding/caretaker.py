@@ -22,6 +22,7 @@ from aiki_celery.engine.sweeps.recovery import (
 )
 from aiki_celery.engine.sweeps.redelivery import Redelivery
 from aiki_celery.engine.sweeps.timers import sweep_timers
+from aiki_celery.model.status import RunStatus
 
 logger = logging.getLogger("aiki_celery.caretaker")
 
@@ -170,6 +171,8 @@ class Caretaker:
             woken = journal.recovery.fail_timed_out(run_id, self._worker_id, pid, limit)
             if woken:
                 self._context.publish(woken)
+        for run_id, why in self._notes.take_revoked():
+            self._context.publish(journal.adoptions.settle(run_id, RunStatus.CANCELLED, why=why) or [])
         lost = self._notes.take_lost()
         if lost:
             # Those that died before they could take their run leave it queued, and its message is spent.

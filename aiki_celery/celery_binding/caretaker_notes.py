@@ -10,13 +10,14 @@ T = TypeVar("T")
 
 
 class CaretakerNotes:
-    """Three queues and a bell. Safe to write from any thread and from the event loop."""
+    """Four queues and a bell. Safe to write from any thread and from the event loop."""
 
     def __init__(self) -> None:
         self.bell = threading.Event()
         self._confirmed: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._timed_out: queue.SimpleQueue[tuple[str, int, float]] = queue.SimpleQueue()
         self._lost: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+        self._revoked: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
 
     def confirm(self, run_id: str) -> None:
         """Note that Celery has told everybody of a run's end."""
@@ -33,6 +34,11 @@ class CaretakerNotes:
         self._lost.put((pid or 0, run_id))
         self.bell.set()
 
+    def revoke(self, run_id: str, why: str) -> None:
+        """Note that a Celery task which a workflow has started was revoked, or has expired."""
+        self._revoked.put((run_id, why))
+        self.bell.set()
+
     def take_confirmed(self) -> list[str]:
         """Take the runs that are confirmed."""
         return _drained(self._confirmed)
@@ -44,6 +50,10 @@ class CaretakerNotes:
     def take_lost(self) -> list[tuple[int, str]]:
         """Take the processes that have died, with the run whose message each was working on."""
         return _drained(self._lost)
+
+    def take_revoked(self) -> list[tuple[str, str]]:
+        """Take the started Celery tasks that were revoked, with the reason of each."""
+        return _drained(self._revoked)
 
 
 def _drained(source: queue.SimpleQueue[T]) -> list[T]:

@@ -11,7 +11,9 @@ from typing import Any
 
 from celery import Celery
 
+from aiki_celery.celery_binding.adopted.settle_task import SettleTask
 from aiki_celery.celery_binding.binding import Binding
+from aiki_celery.celery_binding.canvas.errbacks import TellErrbacks
 from aiki_celery.celery_binding.step_task import StepTask
 from aiki_celery.celery_binding.tasks import WorkflowTask
 from aiki_celery.definitions.registry import registry
@@ -40,6 +42,8 @@ def compile_all(app: Celery, binding_of: Callable[[], Binding], refused: list[Ex
 
     def compile_known(**_: Any) -> None:
         try:
+            app.register_task(type("SettleTask", (SettleTask,), {"binding_of": staticmethod(binding_of)})())
+            app.register_task(TellErrbacks())
             for workflow in registry:
                 compile_workflow(app, workflow, binding_of())
             for task in registry.tasks():

@@ -10,14 +10,12 @@ from typing import Any
 from celery import Celery
 from kombu.exceptions import ChannelError, OperationalError
 
-from aiki_celery.celery_binding.message import header, read_options
+from aiki_celery.celery_binding.adopted.sending import AdoptedSender
+from aiki_celery.celery_binding.message import ONCE_MORE, header, read_options
 from aiki_celery.model.records import Envelope
 
 #: Most messages sent in one go.
 BATCH = 200
-
-#: On a new connection, where the pooled one was lost. Longer patience only keeps callers: a worker sends the rest.
-ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 
 logger = logging.getLogger("aiki_celery.dispatch")
 
@@ -27,19 +25,25 @@ class CeleryDispatcher:
 
     Args:
         app: The application.
+        adopted: Sends the Celery tasks that workflows have started.
     """
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, adopted: AdoptedSender) -> None:
         self._app = app
+        self._adopted = adopted
 
     def publish(self, envelopes: Sequence[Envelope]) -> list[str]:
         """Send a message for each run, and give the ids of those whose message was not accepted."""
         sent = 0
         for batch in _batches(envelopes):
             try:
+                calls = self._adopted.calls_of(batch)
                 with self._app.producer_or_acquire() as producer, _together(producer, len(batch)):
                     for envelope in batch:
-                        self._send(producer, envelope)
+                        if envelope.kind.is_celery_task:
+                            self._adopted.send(producer, envelope, calls.get(envelope.run_id))
+                        else:
+                            self._send(producer, envelope)
             except Exception as error:
                 logger.warning("Publishing stopped after %d of %d messages: %r", sent, len(envelopes), error)
                 break

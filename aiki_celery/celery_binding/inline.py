@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aiki_celery.celery_binding.binding import Binding
@@ -39,6 +40,28 @@ def run_new(
     return _to_the_end(binding, workflow, run_id, taken)
 
 
+def run_at_once(
+    binding: Binding,
+    workflow: Workflow[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    options: StartOptions,
+    queue: str,
+) -> str:
+    """Journal a run and do it here to its end, as ``task_always_eager`` asks; no delay is waited for. Give its id.
+
+    Raises:
+        InputInvalid: The arguments do not fit.
+        ReferenceConflict: The reference id is taken by a run with other input.
+    """
+    run = binding.starter.new_run(workflow, args, kwargs, replace(options, delay=None, due_at=None), queue)
+    binding.journal.ensure_ready()
+    run_id = binding.journal.starts.insert(run, return_existing=options.on_conflict == "return_existing")
+    if run_id == run.id:
+        run_queued(binding, workflow, run_id)
+    return run_id
+
+
 def run_queued(binding: Binding, workflow: Workflow[..., Any], run_id: str) -> Outcome:
     """Do a run here to its end that is in the journal as queued."""
     return _to_the_end(
@@ -59,11 +82,13 @@ def wait(
         TimeoutError: It was not over in time; says what it is doing.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    pause = 0.002
+    begun = time.monotonic()
     while True:
         run = look()
         if run.status.is_terminal or (stop_at_stalled and run.status is RunStatus.STALLED):
             return run
+        # A tenth of what it has taken so far: nobody hears of the end much later than it was.
+        pause = min(max(0.002, 0.1 * (time.monotonic() - begun)), longest)
         if deadline is not None:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -71,14 +96,13 @@ def wait(
                 raise TimeoutError(f"run {run.id} of {run.workflow} is {run.status}{why} after {timeout:g} s")
             pause = min(pause, left)
         time.sleep(pause)
-        pause = min(pause * 1.5, longest)
 
 
 def _to_the_end(
     binding: Binding, workflow: Workflow[..., Any], run_id: str, taken: tuple[Claim, list[StepRecord]] | None
 ) -> Outcome:
     """Run pass after pass, and everything the run starts. If a worker takes it while it waits, wait for the worker."""
-    house = InlineHouse(binding)
+    house = InlineHouse(binding, run_id)
     while True:
         if taken is None:
             return _done_elsewhere(binding, run_id)

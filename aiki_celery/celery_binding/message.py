@@ -10,9 +10,15 @@ from typing import Any
 
 from kombu.utils import json
 
+from aiki_celery.model.status import RunKind
+
 #: Name of our header, and the version of what is in it.
 HEADER = "aiki"
 VERSION = 1
+
+#: How a message is sent: once more on a new connection, where the pooled one was lost. Longer patience only keeps
+#: callers: a worker sends the rest.
+ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 
 #: Options of a request that its continuation carries on. ``expires`` is about the start and ``retries`` is Celery's
 #: own.
@@ -22,8 +28,15 @@ _KEPT = (
 )
 
 
+_ADOPTED = frozenset(kind.value for kind in RunKind if kind.is_celery_task)
+
+
 def header(first: str) -> dict[str, Any]:
-    """Give the header of a message whose run is in the journal first (``"journal"``) or not (``"message"``)."""
+    """Give the header of a message: of a run that is in the journal first (``"journal"``) or not (``"message"``).
+
+    A Celery task that a workflow has started is in the journal, and its arguments are in the message: one of this
+    application (``"celery"``), or of another service (``"foreign"``).
+    """
     return {HEADER: {"v": VERSION, "first": first}}
 
 
@@ -33,9 +46,25 @@ def is_journal_first(headers: Mapping[str, Any]) -> bool:
     return isinstance(ours, Mapping) and ours.get("first") == "journal" and ours.get("v") == VERSION
 
 
+def is_adopted(headers: Mapping[str, Any]) -> bool:
+    """Tell whether a message is about a Celery task that a workflow has started."""
+    ours = headers.get(HEADER)
+    return isinstance(ours, Mapping) and ours.get("first") in _ADOPTED and ours.get("v") == VERSION
+
+
+def is_foreign(headers: Mapping[str, Any]) -> bool:
+    """Tell whether a message is about a Celery task of another service."""
+    return is_adopted(headers) and headers[HEADER]["first"] == RunKind.FOREIGN.value
+
+
 def is_ours(headers: Mapping[str, Any]) -> bool:
     """Tell whether a message was made by this package."""
     return isinstance(headers.get(HEADER), Mapping)
+
+
+def kind_of_task(task: Any) -> str | None:
+    """Tell what a registered Celery task is to us: ``workflow``, ``task``, ``answer``, or None for the user's own."""
+    return getattr(task, "aiki_kind", None)
 
 
 def unknown_version(headers: Mapping[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from celery.exceptions import Ignore
 
 from aiki_celery.celery_binding.message import is_journal_first, unknown_version
 from aiki_celery.definitions.registry import registry
-from aiki_celery.errors import RunError
+from aiki_celery.errors import RunError, TaskFailed
 from aiki_celery.model.status import RunKind, RunStatus
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class StepTask(Task):
     typing = False
     serializer = "json"
     Request = "aiki_celery.celery_binding.request:WorkflowRequest"
+    aiki_kind = "task"
 
     #: The application and its journal; set by the compiler.
     binding: Binding
@@ -79,6 +80,8 @@ class StepTask(Task):
         assert claim.kind is RunKind.STEP
         outcome = binding.executor.run_step(task, claim, steps, binding.process.host)
         if outcome.status is RunStatus.FAILED and outcome.exception is not None:
-            raise outcome.exception
+            # Celery only logs it, and whoever reads that wants the task's own error.
+            cause = outcome.exception.__cause__ if isinstance(outcome.exception, TaskFailed) else None
+            raise cause or outcome.exception
         if outcome.status is not RunStatus.COMPLETED:
             raise Ignore

@@ -33,6 +33,7 @@ class WorkflowTask(Task):
     typing = False
     serializer = "json"
     Request = "aiki_celery.celery_binding.request:WorkflowRequest"
+    aiki_kind = "workflow"
 
     #: The application and its journal; set by the compiler.
     binding: Binding

@@ -12,7 +12,7 @@ import click
 from aiki_celery.cli.timeline import describe, run_line
 from aiki_celery.errors import AikiError
 from aiki_celery.extension import Aiki
-from aiki_celery.model.status import RunStatus
+from aiki_celery.model.status import RunKind, RunStatus
 
 _STATUSES = click.Choice([status.value for status in RunStatus])
 
@@ -62,8 +62,10 @@ def run() -> None:
 @click.option(
     "--status", "statuses", multiple=True, type=_STATUSES, help="Only runs in this state; may be repeated."
 )
-@click.option("--workflow", help="Only runs of this workflow.")
+@click.option("--workflow", help="Only runs of this workflow; with --all also steps of this task.")
 @click.option("--reference-id", help="Only the run with this reference id.")
+@click.option("--parent", "parent_id", help="Only what this run has started: children and steps.")
+@click.option("--all", "with_steps", is_flag=True, help="Started steps too, not workflows alone.")
 @click.option(
     "--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Most runs to show."
 )
@@ -74,16 +76,20 @@ def list_runs(
     statuses: tuple[str, ...],
     workflow: str | None,
     reference_id: str | None,
+    parent_id: str | None,
+    with_steps: bool,
     limit: int,
     as_json: bool,
 ) -> None:
-    """List runs, newest first."""
+    """List runs, newest first: of workflows, unless told otherwise."""
     extension = _extension(context)
     _told(extension.journal.ensure_ready)
     runs = extension.journal.views.find(
         statuses=[RunStatus(status) for status in statuses],
         workflow=workflow,
         reference_id=reference_id,
+        kinds=() if with_steps or parent_id else (RunKind.WORKFLOW,),
+        parent_id=parent_id,
         limit=limit,
     )
     for found in runs:
@@ -97,15 +103,17 @@ def list_runs(
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_context
 def show(context: click.Context, run_id: str, as_json: bool) -> None:
-    """Show what one run did, is doing and waits for."""
+    """Show what one run did, is doing and waits for, and what became of all it has started."""
     extension = _extension(context)
     found = _told(lambda: extension.view(run_id))
-    steps, history = extension.journal.views.steps(run_id), extension.history(run_id)
+    views, history = extension.journal.views, extension.history(run_id)
+    steps, started = views.steps(run_id), views.started(run_id)
     if as_json:
         facts = {"run": asdict(found), "steps": [step._asdict() for step in steps]}
+        facts |= {"started": [asdict(child) for child in started.values()]}
         click.echo(json.dumps(facts | {"history": [asdict(line) for line in history]}))
     else:
-        click.echo(describe(found, steps, history))
+        click.echo(describe(found, steps, started, history))
 
 
 @run.command()
@@ -115,6 +123,16 @@ def requeue(context: click.Context, run_id: str) -> None:
     """Queue a stalled run again, after what stalled it was mended."""
     extension = _extension(context)
     _told(lambda: extension.requeue(run_id))
+    click.echo(f"Run {run_id} is queued.")
+
+
+@run.command()
+@click.argument("run_id")
+@click.pass_context
+def retry(context: click.Context, run_id: str) -> None:
+    """Queue a failed run again, to go on from the step that failed."""
+    extension = _extension(context)
+    _told(lambda: extension.retry(run_id))
     click.echo(f"Run {run_id} is queued.")
 
 

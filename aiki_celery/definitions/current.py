@@ -45,6 +45,9 @@ class Runtime(Protocol):
     def requeue(self, run_id: str) -> None:
         """Queue a stalled run again."""
 
+    def retry(self, run_id: str) -> None:
+        """Queue a failed run again, to go on from what failed."""
+
 
 class Run(Protocol):
     """What a task definition needs of a workflow's run."""
@@ -59,6 +62,9 @@ class Run(Protocol):
         self, workflow: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: StartOptions
     ) -> Any:
         """Start a child workflow, or give the future of a recorded one."""
+
+    def start(self, signature: Any) -> Any:
+        """Send an existing Celery task as a step, or give the future of its recorded start."""
 
     def result_of(self, future: Any) -> Any:
         """Wait for something that was started."""

@@ -84,5 +84,16 @@ class WorkflowHandle(Generic[R]):
         """
         self._runtime.requeue(self.id)
 
+    def retry(self) -> None:
+        """Queue a failed run again, to go on from the step that failed; what it has finished is not done again.
+
+        For when the cause was mended after the run had failed for good. It counts as one more attempt of the workflow.
+
+        Raises:
+            RunNotFound: The journal does not know it.
+            RunError: It has not failed, or another run has started it and has had its outcome.
+        """
+        self._runtime.retry(self.id)
+
     def __repr__(self) -> str:
         return f"<WorkflowHandle {self._workflow.definition} {self.id}>"

@@ -78,7 +78,7 @@ class Task(Generic[P, R]):
     def start(self, run: Run, /, *args: P.args, **kwargs: P.kwargs) -> StepFuture[R]:
         """Send the task to its Celery queue as a step of its own, or give the future of its recorded start.
 
-        Starts are recorded together, and their messages sent, when the workflow next waits or runs an inline step.
+        Starts are recorded together, and their messages sent, when the workflow next waits, runs an inline step or ends.
 
         Returns:
             A future; ``future.result()`` waits for it, ``run.gather(...)`` for many.

@@ -30,8 +30,18 @@ def launch_child(
     options: StartOptions,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
+    request: str | None = None,
 ) -> StepFuture[Any]:
     """Give the future of a recorded child, or start one.
+
+    Args:
+        current: The pass.
+        run: The run, for the future.
+        workflow: What is started.
+        options: Options of this start.
+        args: Its arguments.
+        kwargs: Its arguments.
+        request: Options for Celery that its messages carry, as JSON text.
 
     Raises:
         InputInvalid: The arguments do not fit; nothing was sent or written.
@@ -68,7 +78,14 @@ def launch_child(
     limit = current.settings.max_payload
     child = NewChild(
         run=make_run(
-            workflow, bound.values, bound.text, _from_now(options, now), queue, limit, run_id=child_id
+            workflow,
+            bound.values,
+            bound.text,
+            _from_now(options, now),
+            queue,
+            limit,
+            run_id=child_id,
+            request=request,
         ),
         kind=RunKind.WORKFLOW,
         parent_seq=seq,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import uuid
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar, overload
 
@@ -13,11 +12,13 @@ from aiki_celery.definitions.future import StepFuture
 from aiki_celery.definitions.options import StartOptions, StepOptions
 from aiki_celery.definitions.task import Task
 from aiki_celery.definitions.workflow import Workflow
+from aiki_celery.engine.adopting import adopt
 from aiki_celery.engine.children import launch_child
 from aiki_celery.engine.current_pass import Pass
 from aiki_celery.engine.inline_step import perform
 from aiki_celery.engine.joining import first, gather
 from aiki_celery.engine.launching import launch, launch_all
+from aiki_celery.engine.run_log import ReplayAwareLog
 from aiki_celery.engine.waiting import sleep_for, sleep_until
 from aiki_celery.errors import InputInvalid
 from aiki_celery.model.clock import from_datetime, to_datetime, to_seconds
@@ -26,8 +27,6 @@ from aiki_celery.model.status import StepKind, StepStatus
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-logger = logging.getLogger("aiki_celery.workflow")
 
 
 class WorkflowRun:
@@ -40,7 +39,7 @@ class WorkflowRun:
     def __init__(self, current: Pass) -> None:
         self._pass = current
         self._draws = {"uuid4": 0, "random": 0}
-        self.log = ReplayAwareLog(self)
+        self.log = ReplayAwareLog(self.id, self.name, current.record)
 
     @property
     def id(self) -> str:
@@ -152,6 +151,26 @@ class WorkflowRun:
         self._pass.check()
         return launch_child(self._pass, self, workflow, options, args, kwargs)
 
+    def start(self, signature: Mapping[str, Any]) -> StepFuture[Any]:
+        """Send an existing Celery task, unchanged, as a step, or give the future of its recorded start.
+
+        The task keeps its own queue, time limits and retries; its result and error come back through the journal.
+
+        Args:
+            signature: What ``send_email.s(to)`` gives; ``app.signature("billing.charge", args=...)`` for a task of
+                another service. Arguments are plain JSON.
+
+        Returns:
+            A future, as ``task.start(run, ...)`` gives; its result is plain JSON.
+
+        Raises:
+            InputInvalid: It is no signature of one task, or the arguments do not fit; nothing was sent or written.
+            NotJournalable: An argument is no plain JSON.
+            NonDeterminismError: The code no longer fits the run's record.
+        """
+        self._pass.check()
+        return adopt(self._pass, self, signature)
+
     def result_of(self, future: StepFuture[Any]) -> Any:
         """Wait for one future; what ``future.result()`` calls."""
         return self.gather(future)[0]
@@ -216,24 +235,3 @@ class WorkflowRun:
 
     def __repr__(self) -> str:
         return f"<WorkflowRun {self.name}@{self.version} {self.id}>"
-
-
-class ReplayAwareLog(logging.LoggerAdapter[logging.Logger]):
-    """A logger that is silent while the run replays, so each line appears once.
-
-    Args:
-        run: The run.
-    """
-
-    def __init__(self, run: WorkflowRun) -> None:
-        super().__init__(logger, {"aiki_run_id": run.id, "aiki_workflow": run.name})
-        self._run = run
-
-    def isEnabledFor(self, level: int) -> bool:
-        """Tell whether a line of this level would be logged now."""
-        return not self._run.is_replaying and super().isEnabledFor(level)
-
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        """Put the run's id before the message."""
-        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
-        return f"[{self._run.name} {self._run.id}] {msg}", kwargs

@@ -114,7 +114,8 @@ class Pass(PassState):
             return
         if self.hooks:
             self.hooks.emit(StepsLaunched(self.claim.run_id, self.claim.workflow, len(children)))
-        self.publish([envelope_of(child.run) for child in children if not (child.is_held or child.run.delay)])
+        going = [child for child in children if not (child.is_held or child.run.delay)]
+        self.publish([envelope_of(child.run, child.kind) for child in going])
 
     def end(
         self,
@@ -130,7 +131,9 @@ class Pass(PassState):
         Raises:
             ClaimLost: The run was taken over, or it is not known whether its end was recorded.
         """
-        self.flush()
+        if status is not RunStatus.STALLED:
+            # What a pass has started that diverged would be in the way of code that fits the record.
+            self.flush()
         try:
             woken = self.journal.finish(
                 status, output=output, error=error, why=why, told=told, closes=self.record.closes

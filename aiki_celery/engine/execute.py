@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Callable
 from typing import Any
 
 from aiki_celery.definitions.task import Task
 from aiki_celery.definitions.workflow import Workflow
+from aiki_celery.engine.claiming import Claiming
 from aiki_celery.engine.context import WorkflowRun
 from aiki_celery.engine.current_pass import Pass
 from aiki_celery.engine.execute_step import run_step
 from aiki_celery.engine.failures import stems_from, write_failure
 from aiki_celery.engine.lifecycle import Lifecycle
 from aiki_celery.engine.outcome import Outcome, over, release
-from aiki_celery.engine.ports import Host, Publish
-from aiki_celery.engine.replay import Record, aside
+from aiki_celery.engine.ports import Host, Publish, Signatures
+from aiki_celery.engine.replay import FailedStep, Record, aside
 from aiki_celery.engine.retrying import delay_after
 from aiki_celery.errors import ClaimLost, NonDeterminismError, RunSuspended
 from aiki_celery.journal.journal import Journal
 from aiki_celery.model.clock import MICROSECOND, AnchoredClock, Clock
 from aiki_celery.model.events import RunClaimed, RunFinished, RunFinishing
-from aiki_celery.model.records import Claim, NewRun, Owner, StepRecord
+from aiki_celery.model.records import Claim, StepRecord
 from aiki_celery.model.status import RunStatus, StepKind, StepStatus
 from aiki_celery.settings import AikiSettings
 
 logger = logging.getLogger("aiki_celery.run")
 
 
-class Executor:
+class Executor(Claiming):
     """Runs passes.
 
     Args:
@@ -38,6 +38,7 @@ class Executor:
         hooks: Who is told of lifecycle events.
         publish: Sends the messages of runs that passes start or wake.
         route: Gives the queue of what is started: the caller's, the definition's, or where its name is routed.
+        signatures: Reads the signatures of Celery tasks that are started.
         clock: For tests: the clock of every pass, instead of the database's.
     """
 
@@ -48,46 +49,16 @@ class Executor:
         hooks: Lifecycle,
         publish: Publish,
         route: Callable[[Any, str | None], str | None],
+        signatures: Signatures,
         clock: Clock | None = None,
     ) -> None:
         self._publish = publish
+        self._signatures = signatures
         self._route = route
-        self._journal = journal
+        super().__init__(journal)
         self._settings = settings
         self._hooks = hooks
         self._clock = clock
-
-    def claim(self, run_id: str, owner: Owner) -> tuple[Claim, list[StepRecord]] | None:
-        """Take a run that is queued or due; None when there is nothing to take."""
-        return self._journal.claims.claim(run_id, owner, uuid.uuid4().hex)
-
-    def claim_expired(self, run_id: str, owner: Owner) -> tuple[Claim, list[StepRecord]] | None:
-        """Take a started step away from a process that has had it for too long; None when it is not so."""
-        return self._journal.claims.claim_expired(run_id, owner, uuid.uuid4().hex)
-
-    def claim_new(self, run: NewRun, owner: Owner) -> tuple[Claim, list[StepRecord]] | None:
-        """Journal a run whose message carried its input, as taken; None when the journal has it already."""
-        token = uuid.uuid4().hex
-        now = self._journal.starts.insert_claimed(run, owner, token)
-        if now is None:
-            return None
-        claim = Claim(
-            run_id=run.id,
-            workflow=run.workflow,
-            version=run.version,
-            epoch=1,
-            token=token,
-            attempt=1,
-            reference_id=run.reference_id,
-            input=run.input,
-            queue=run.queue,
-            priority=run.priority,
-            origin=run.origin,
-            request=run.request,
-            created_at=now,
-            now=now,
-        )
-        return claim, []
 
     def run(
         self,
@@ -159,6 +130,7 @@ class Executor:
             outcomes=self._journal.outcomes,
             publish=publish or self._publish,
             route=self._route,
+            signatures=self._signatures,
             reported=claim.details,
         )
 
@@ -196,7 +168,7 @@ class Executor:
         delay = delay_after(workflow.settings.retry, error, past, started, current.clock.now())
         if delay is not None and current.has_room:
             self._park_for_retry(current, error, delay)
-        failure = write_failure(error, claim.attempt)
+        failure = write_failure(error, claim.attempt, put_aside=aside(_failed_step(current, error), None))
         why = f"{type(error).__qualname__}: {error}"
         self._finish(current, RunStatus.FAILED, told, error=failure, why=why)
         return Outcome(RunStatus.FAILED, error=failure, exception=error)
@@ -205,9 +177,6 @@ class Executor:
         """Put the failed step, and what came after it, aside, and go on from there when the delay is over."""
         claim, now = current.claim, current.clock.now()
         seq = current.next_seq()
-        failed = current.failed_at
-        if failed is not None and not stems_from(error, failed.error):
-            failed = None
         due_at = now + int(delay * MICROSECOND)
         marker = StepRecord(
             seq=seq,
@@ -220,7 +189,7 @@ class Executor:
             started_at=claim.created_at,
             finished_at=now,
             input=write_failure(error, claim.attempt),
-            value=aside(failed, seq),
+            value=aside(_failed_step(current, error), seq),
             due_at=due_at,
         )
         why = f"attempt {claim.attempt} failed ({type(error).__qualname__}), the next in {delay:.3g} s"
@@ -251,3 +220,9 @@ class Executor:
         current.end(status, output=output, error=error, why=why, told=told)
         if self._hooks:
             self._hooks.emit(RunFinished(claim.run_id, claim.workflow, status))
+
+
+def _failed_step(current: Pass, error: Exception) -> FailedStep | None:
+    """Give the step from which an error stems that has left the workflow's code, if it stems from one."""
+    failed = current.failed_at
+    return failed if failed is not None and stems_from(error, failed.error) else None

@@ -17,27 +17,33 @@ MAX_TEXT = 20_000
 _PLAIN = PlainValue()
 
 
-def write_failure(error: BaseException, attempts: int, declared: Sequence[type[Exception]] = ()) -> str:
+def write_failure(
+    error: BaseException,
+    attempts: int,
+    declared: Sequence[type[Exception]] = (),
+    put_aside: str | None = None,
+) -> str:
     """Write an error as JSON text: its type, message, traceback, attempts, and its ``args`` where they are JSON.
 
-    Of the exceptions the task declares, the name of the one it is, or the first it derives from, is kept too.
+    Of the exceptions the task declares, the name of the one it is, or the first it derives from, is kept too; and of
+    an error that ends a run, what a retry by hand puts aside.
     """
     kinds = [kind for kind in declared if isinstance(error, kind)]
     try:
         arguments = from_json(_PLAIN.write(list(error.args), type(error).__name__, "args"))
     except NotJournalable:
         arguments = None
-    return to_json(
-        {
-            "type": type(error).__qualname__,
-            "message": _message(error),
-            "traceback": _short("".join(traceback.format_exception(error))),
-            "attempts": attempts,
-            "args": arguments,
-            "declared": (type(error) if type(error) in kinds else kinds[0]).__qualname__ if kinds else None,
-        },
-        inf_nan_mode="strings",
-    ).decode()
+    failure = {
+        "type": type(error).__qualname__,
+        "message": _message(error),
+        "traceback": _short("".join(traceback.format_exception(error))),
+        "attempts": attempts,
+        "args": arguments,
+        "declared": (type(error) if type(error) in kinds else kinds[0]).__qualname__ if kinds else None,
+    }
+    if put_aside is not None:
+        failure["aside"] = put_aside
+    return to_json(failure, inf_nan_mode="strings").decode()
 
 
 def read_failure(
@@ -50,6 +56,10 @@ def read_failure(
     """
     failure: dict[str, Any] = from_json(text)
     name, arguments = failure.get("type", ""), failure.get("args")
+    if name == TaskFailed.__qualname__ and isinstance(arguments, list) and len(arguments) >= 4:
+        # A canvas went on as this step: what failed is a task of the canvas.
+        task, name, message, attempts = arguments[:4]
+        return TaskFailed(task, name, message, attempts, failure.get("traceback", ""))
     if name == OutcomeUnknown.__qualname__:
         return OutcomeUnknown(task, idempotency_key)
     if arguments is not None:

@@ -32,9 +32,6 @@ def launch(
     options: StepOptions,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
-    lane: int | None = None,
-    *,
-    is_held: bool = False,
 ) -> StepFuture[Any]:
     """Give the future of a recorded start, or start the task.
 
@@ -45,14 +42,35 @@ def launch(
         options: Options of this start.
         args: Its arguments.
         kwargs: Its arguments.
-        lane: Place of the first of those that must not all be under way at once.
-        is_held: Whether it waits until one of its lane is over.
 
     Raises:
         InputInvalid: The arguments or options do not fit; nothing was sent or written.
         NonDeterminismError: It is not recorded while other steps are that were not asked for.
     """
-    values = task.signature.bind_values(args, kwargs)
+    return launch_bound(current, run, task, options, task.signature.bind_values(args, kwargs))
+
+
+def launch_bound(
+    current: Pass,
+    run: Run,
+    task: Task[..., Any],
+    options: StepOptions,
+    values: Mapping[str, Any],
+    lane: int | None = None,
+    *,
+    is_held: bool = False,
+) -> StepFuture[Any]:
+    """Do what :func:`launch` does, with arguments that were validated.
+
+    Args:
+        current: The pass.
+        run: The run, for the future.
+        task: What is started.
+        options: Options of this start.
+        values: Its arguments by name.
+        lane: Place of the first of those that must not all be under way at once.
+        is_held: Whether it waits until one of its lane is over.
+    """
     address = address_of(task, options, values)
     recorded = current.record.take(address)
     key = current.key_of(address)
@@ -61,6 +79,8 @@ def launch(
     check_record(current, address)
     text = task.signature.write(values)
     current.check_size(text, task.name, "the input")
+    # What may be refused comes before the place is taken.
+    call, queue = _call(current, address, key, task, options), current.route(task, options.queue)
     seq, now = current.next_seq(), current.clock.now()
     child_id = child_run_id(current.claim.run_id, seq)
     record = StepRecord(
@@ -84,7 +104,7 @@ def launch(
             input=text,
             input_hash="",
             encoding=ENCODING_VERSION,
-            queue=current.route(task, options.queue),
+            queue=queue,
             priority=options.priority,
             request=_time_limits(seconds),
         ),
@@ -93,7 +113,7 @@ def launch(
         lane=lane,
         is_held=is_held,
         timeout=None if seconds is None else int(seconds * MICROSECOND),
-        call=_call(current, address, key, task, options),
+        call=call,
     )
     current.start(record, child)
     return StepFuture(run, task, record, key)
@@ -105,7 +125,7 @@ def check_record(current: Pass, address: str) -> None:
     Raises:
         NonDeterminismError: Recorded steps were not asked for.
     """
-    if current.record.unconsumed:
+    if not current.record.may_start(address):
         current.over = NonDeterminismError(current.claim.run_id, address, current.record.left_over())
         raise current.over
 
@@ -130,16 +150,23 @@ def launch_all(
     """Start a task once for each item, so many of them at once.
 
     Raises:
-        InputInvalid: An item does not fit, or ``max_concurrency`` is no number above zero.
+        InputInvalid: An item does not fit, and none was started; or ``max_concurrency`` is no number above zero.
     """
+    if not isinstance(task, Task):
+        raise InputInvalid(
+            current.claim.workflow,
+            "task",
+            f"map takes a task, not {task!r:.60}; of anything else, gather what start(...) gives for each item",
+        )
     if max_concurrency is not None and not (isinstance(max_concurrency, int) and max_concurrency > 0):
         raise InputInvalid(task.name, "max_concurrency", f"must be 1 or more, not {max_concurrency!r}")
     lane = None if max_concurrency is None else current.record.last_seq + 1
+    bound = [task.signature.bind_values((item,), {}) for item in items]
     futures: list[StepFuture[Any]] = []
-    for item in items:
+    for values in bound:
         new = current.record.last_seq + 1 - (lane or 0)
         is_held = max_concurrency is not None and new >= max_concurrency
-        futures.append(launch(current, run, task, task.step_options, (item,), {}, lane, is_held=is_held))
+        futures.append(launch_bound(current, run, task, task.step_options, values, lane, is_held=is_held))
     return futures
 
 
@@ -158,8 +185,8 @@ def _call(current: Pass, address: str, key: str, task: Task[..., Any], options: 
             raise InputInvalid(
                 task.name,
                 "retry",
-                "a policy made of strategies cannot travel with a step that is started: set it on the task, "
-                "or use one of Retry.never, fixed, exponential and jittered",
+                "a policy with retry_on=, give_up_on= or tenacity's strategies cannot travel with a step that is "
+                "started: set it on the task with @task(retry=...)",
             )
         policy = options.retry.plan.model_dump()
     claim = current.claim

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from aiki_celery.engine.lifecycle import Lifecycle
-from aiki_celery.engine.ports import Host, Publish
+from aiki_celery.engine.ports import Host, Publish, Signatures
 from aiki_celery.engine.replay import FailedStep, Record
 from aiki_celery.errors import ClaimLost, PayloadTooLarge, RunError, StepLimitExceeded, WrongThread
 from aiki_celery.journal.launches import Launches
@@ -48,6 +48,7 @@ class PassState:
     outcomes: Outcomes
     publish: Publish
     route: Callable[[Any, str | None], str | None]
+    signatures: Signatures
     over: BaseException | None = None
     settled_as: RunStatus | None = None
     due_at: int | None = None

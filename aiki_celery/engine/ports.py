@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from aiki_celery.model.records import Envelope
 
@@ -20,6 +21,51 @@ class Dispatcher(Protocol):
 
 #: Sends messages, and notes in the journal which were not accepted.
 Publish = Callable[[Sequence[Envelope]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CeleryCall:
+    """A call of a Celery task, as a signature describes it."""
+
+    name: str
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CeleryOptions:
+    """How a Celery task is to be sent.
+
+    Attributes:
+        queue: Where Celery routes it, as far as that is known.
+        text: Its options as JSON text.
+        delay: Seconds until it is to be sent.
+        is_foreign: Whether this application does not have the task.
+    """
+
+    queue: str | None
+    text: str | None
+    delay: float | None
+    is_foreign: bool
+
+
+class Signatures(Protocol):
+    """Reads the signatures of Celery tasks."""
+
+    def call_of(self, signature: Any) -> CeleryCall:
+        """Give what a signature calls.
+
+        Raises:
+            InputInvalid: It is no signature of one task.
+        """
+
+    def options_of(self, signature: Any, call: CeleryCall, now: int) -> CeleryOptions:
+        """Give how it is to be sent; ``now`` is an instant in microseconds.
+
+        Raises:
+            InputInvalid: The arguments do not fit the task, or an option cannot be used here.
+            NotJournalable: An option has no JSON form.
+        """
 
 
 class Host(Protocol):

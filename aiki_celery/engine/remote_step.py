@@ -34,6 +34,8 @@ class RemoteStep(Step):
         options = StepOptions(retry=None if policy is None else Retry.parse(policy))
         values = task.signature.read(current.claim.input)
         super().__init__(current, task, options, values, self._call_facts["address"])
+        # The time of an attempt is counted from when the step was taken, so each is taken anew.
+        self._goes_on_here = current.claim.timeout is None
         self.output: str | None = None
         self.error: str | None = None
         if current.hooks:
@@ -65,7 +67,9 @@ class RemoteStep(Step):
             hooks.emit(StepCommitting(*self._facts(attempt), failed=failed))
         if failed:
             self.error = value
-            current.end(RunStatus.FAILED, error=value, why=f"gave up after attempt {attempt}")
+            failure = from_json(value)
+            why = f"gave up after attempt {attempt}: {failure['type']}: {failure['message']}"
+            current.end(RunStatus.FAILED, error=value, why=why)
         else:
             self.output = value
             current.end(RunStatus.COMPLETED, output=value, why="completed")

@@ -42,28 +42,38 @@ class Record:
         retries: Failed attempts of the whole workflow.
         last_seq: Place of the last record.
         unconsumed: How many outcomes have not been asked for yet.
+        has_order: Whether the code asks for its steps in the same order each time. Code that gives every step an
+            address of its own need not.
         closes: Whether the run has started children, which may have to end with it.
     """
 
     def __init__(self, steps: Iterable[StepRecord]) -> None:
-        self._outcomes: dict[str, list[StepRecord]] = {}
+        #: None in place of a start that was put aside: whoever asks for it starts it again.
+        self._outcomes: dict[str, list[StepRecord | None]] = {}
+        self._aside: dict[int, int] = {}
+        self._gaps: dict[str, deque[tuple[int, int]]] = {}
         self._facts: dict[str, deque[StepRecord]] = {}
         self._notes: dict[str, list[StepRecord]] = {}
         self._calls: dict[str, int] = {}
         self.retries: list[StepRecord] = []
         self.last_seq = 0
         self.unconsumed = 0
+        self.has_order = True
         self.closes = False
         self._unread = 0
         self._live = False
         for step in self._in_force(steps):
             kind, address = step.kind, step.address
             if kind is StepKind.TASK or kind is StepKind.LAUNCH or kind is StepKind.CHILD:
-                queue = self._outcomes.get(address)
-                if queue is None:
-                    self._outcomes[address] = [step]
+                if self._aside:
+                    if not self._placed(step):
+                        continue
                 else:
-                    queue.append(step)
+                    queue = self._outcomes.get(address)
+                    if queue is None:
+                        self._outcomes[address] = [step]
+                    else:
+                        queue.append(step)
                 if self._notes:
                     self._notes.pop(address, None)
                 self.unconsumed += 1
@@ -93,9 +103,22 @@ class Record:
         queue = self._outcomes.get(address)
         if queue is None or asked >= len(queue):
             return None
-        self.unconsumed -= 1
-        self._unread -= 1
-        return queue[asked]
+        found = queue[asked]
+        if found is not None:
+            self.unconsumed -= 1
+            self._unread -= 1
+        return found
+
+    def may_start(self, address: str) -> bool:
+        """Tell whether what was asked for last at an address may be started, as :meth:`take` gave nothing.
+
+        It may if nothing is recorded that was not asked for, or if it is one that was put aside: code and record have
+        not parted then, it is the very place that is to be done again.
+        """
+        if not self.unconsumed or not self.has_order:
+            return True
+        queue, asked = self._outcomes.get(address), self.calls_of(address)
+        return queue is not None and asked <= len(queue) and queue[asked - 1] is None
 
     def take_fact(self, address: str) -> StepRecord | None:
         """Consume the next wait or instant recorded under a name; these never mean that code and record have parted."""
@@ -115,8 +138,30 @@ class Record:
 
     def left_over(self) -> list[str]:
         """Give the addresses of unconsumed outcomes, in the order they were recorded."""
-        left = [step for address, queue in self._outcomes.items() for step in queue[self.calls_of(address) :]]
+        queues = self._outcomes.items()
+        left = [
+            step for address, queue in queues for step in queue[self.calls_of(address) :] if step is not None
+        ]
         return [step.address for step in sorted(left, key=lambda step: step.seq)]
+
+    def _placed(self, step: StepRecord) -> bool:
+        """Put a record into its address' queue; tell whether it counts, and was not put aside.
+
+        One that was started after another of that address had been put aside takes that one's place.
+        """
+        queue = self._outcomes.setdefault(step.address, [])
+        gaps = self._gaps.setdefault(step.address, deque())
+        if gaps and step.seq > gaps[0][1]:
+            index, _ = gaps.popleft()
+        else:
+            index = len(queue)
+            queue.append(None)
+        marker = self._aside.get(step.seq)
+        if marker is not None:
+            gaps.append((index, marker))
+            return False
+        queue[index] = step
+        return True
 
     def _in_force(self, steps: Iterable[StepRecord]) -> list[StepRecord]:
         """Leave out what a workflow-level retry has put aside: the failed step, and what came after it."""
@@ -125,28 +170,32 @@ class Record:
             self.last_seq = step.seq
             if step.kind is StepKind.RETRY:
                 self.retries.append(step)
-                kept = _without(kept, step)
+                kept = self._without(kept, step)
             else:
                 kept.append(step)
         return kept
 
+    def _without(self, steps: list[StepRecord], retry: StepRecord) -> list[StepRecord]:
+        """Leave out what :func:`aside` has written."""
+        failed, _, reached = (retry.value or str(retry.seq)).partition(";")
+        if not reached:
+            return [step for step in steps if step.seq < int(failed)]
+        places = {int(place) for place in failed.split(",")}
+        self._aside.update((place, retry.seq) for place in places)
+        # Where one that failed had been the first, that is decided anew, and what came after it is done again.
+        won = (step.seq for step in steps if step.kind is StepKind.FIRST and int(step.value or 0) in places)
+        end = min(won, default=int(reached) + 1)
+        return [step for step in steps if step.seq < end]
 
-def aside(failed: FailedStep | None, marker: int) -> str:
+
+def aside(failed: FailedStep | None, marker: int | None) -> str | None:
     """Write what a workflow-level retry puts aside: the failed step, and what came after it was seen to have failed.
 
     Of started steps those that failed, by their places: what else was started before that was seen keeps its outcome.
+    Where no step failed, nothing is: what comes before the marker's own place is kept.
     """
     if failed is None:
-        return str(marker)
+        return None if marker is None else str(marker)
     if not failed.places:
         return str(failed.first)
     return f"{','.join(map(str, failed.places))};{failed.reached}"
-
-
-def _without(steps: list[StepRecord], retry: StepRecord) -> list[StepRecord]:
-    """Leave out what :func:`aside` has written."""
-    failed, _, reached = (retry.value or str(retry.seq)).partition(";")
-    if not reached:
-        return [step for step in steps if step.seq < int(failed)]
-    places = {int(place) for place in failed.split(",")}
-    return [step for step in steps if step.seq <= int(reached) and step.seq not in places]

@@ -16,6 +16,7 @@ from aiki_celery.model.canonical import ENCODING_VERSION
 from aiki_celery.model.events import RunEnqueued, RunEnqueuing, RunPublished
 from aiki_celery.model.ids import new_run_id
 from aiki_celery.model.records import Envelope, NewRun, envelope_of
+from aiki_celery.model.status import RunKind
 from aiki_celery.settings import AikiSettings
 
 logger = logging.getLogger("aiki_celery.start")
@@ -103,6 +104,9 @@ class Starter:
                 refused[0],
             )
             self._journal.timers.mark_unpublished(refused)
+        handed_out = [envelope.run_id for envelope in envelopes if envelope.kind is RunKind.FOREIGN]
+        if handed_out:
+            self._journal.adoptions.mark_handed_out(set(handed_out) - set(refused))
         if self._hooks:
             for envelope in envelopes:
                 if envelope.run_id not in refused:

@@ -11,6 +11,7 @@ from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_asked, db_now
 from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
 from aiki_celery.journal.history import appended
+from aiki_celery.journal.reach import can_send
 from aiki_celery.journal.schema import Schema
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import Envelope
@@ -56,12 +57,12 @@ class Deliveries:
         return [row[0] for row in self._connections.read(query.distinct())]
 
     def queued_per_queue(self) -> dict[str | None, int]:
-        """Count the published queued runs of each queue."""
+        """Count the published queued runs of each queue, but for those that others look after."""
         runs = self._runs
         with self._connections.autocommit() as connection:
             counted = connection.execute(
                 select(runs.c.queue, func.count())
-                .where(self._queued, runs.c.published_at.is_not(None))
+                .where(self._queued, runs.c.published_at.is_not(None), runs.c.due_at.is_not(None))
                 .group_by(runs.c.queue)
             )
             return {row[0]: int(row[1]) for row in counted}
@@ -98,7 +99,7 @@ class Deliveries:
             .where(
                 self._queued,
                 runs.c.due_at <= db_asked(),
-                runs.c.definition.in_(list(definitions)),
+                can_send(runs, definitions),
                 *conditions,
             )
             .order_by(runs.c.due_at)
@@ -143,7 +144,11 @@ class Deliveries:
         runs = self._runs
         statement = (
             update(runs)
-            .where(self._queued, runs.c.queued_at <= db_asked() - int(after * MICROSECOND))
+            .where(
+                self._queued,
+                runs.c.due_at.is_not(None),
+                runs.c.queued_at <= db_asked() - int(after * MICROSECOND),
+            )
             .values(
                 status=RunStatus.STALLED.value,
                 reason="undelivered",

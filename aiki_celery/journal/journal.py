@@ -8,6 +8,7 @@ from collections.abc import Callable
 from sqlalchemy import Engine, select
 
 from aiki_celery.journal import migrate
+from aiki_celery.journal.adoptions import Adoptions
 from aiki_celery.journal.claims import Claims
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.deliveries import Deliveries
@@ -20,7 +21,9 @@ from aiki_celery.journal.pass_statements import PassStatements
 from aiki_celery.journal.passes import JournalPass
 from aiki_celery.journal.recovery import Recovery
 from aiki_celery.journal.references import References
+from aiki_celery.journal.replacements import Replacements
 from aiki_celery.journal.schema import Schema
+from aiki_celery.journal.second_chances import SecondChances
 from aiki_celery.journal.settlements import Settlements
 from aiki_celery.journal.starts import Starts
 from aiki_celery.journal.timers import Timers
@@ -53,6 +56,9 @@ class Journal:
         self.deliveries = Deliveries(self.connections, self.schema, gap)
         family = Family(self.connections, self.schema, gap)
         self.recovery = Recovery(self.connections, self.schema, gap, settings.max_recoveries, family)
+        self.replacements = Replacements(self.connections, self.schema, gap)
+        self.second_chances = SecondChances(self.connections, self.schema, gap)
+        self.adoptions = Adoptions(self.connections, self.schema, family)
         self.settlements = Settlements(self.connections, self.schema)
         self.workers = Workers(self.connections, self.schema)
         self.views = Views(self.connections, self.schema)

@@ -97,6 +97,18 @@ class LaunchStatements:
             ),
             dialect,
         )
+        # Until the broker has it, like a run whose message was not accepted.
+        self.foreign = Statement(
+            insert(runs).values(
+                **common,
+                status=RunStatus.QUEUED.value,
+                queued_at=db_now(),
+                due_at=db_now() + gap,
+                deliveries=0,
+                history=first_line(RunStatus.QUEUED, "started by its parent, for another service"),
+            ),
+            dialect,
+        )
         waiting = common | {"status": RunStatus.SCHEDULED.value, "deliveries": 0}
         self.held = Statement(
             insert(runs).values(**waiting, history=first_line(RunStatus.SCHEDULED, "waits for its turn")),

@@ -21,7 +21,7 @@ from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.starts import common_row
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import Claim, NewChild, StepRecord
-from aiki_celery.model.status import RunStatus
+from aiki_celery.model.status import RunKind, RunStatus
 
 
 class _NothingToWaitFor(Exception):
@@ -151,8 +151,10 @@ class Launches:
         if not steps:
             return
         self._s.record.run_many(connection, [_step_row(claim, step) for step in steps])
+        at_once = [child for child in children if not (child.is_held or child.run.delay)]
         for statement, chosen in (
-            (self._s.queued, [child for child in children if not (child.is_held or child.run.delay)]),
+            (self._s.queued, [child for child in at_once if child.kind is not RunKind.FOREIGN]),
+            (self._s.foreign, [child for child in at_once if child.kind is RunKind.FOREIGN]),
             (self._s.held, [child for child in children if child.is_held]),
             (self._s.delayed, [child for child in children if child.run.delay and not child.is_held]),
         ):

@@ -11,6 +11,7 @@ from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_asked, db_now
 from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
 from aiki_celery.journal.history import appended
+from aiki_celery.journal.reach import can_send
 from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.statement import Statement, is_any
 from aiki_celery.model.clock import MICROSECOND
@@ -60,7 +61,7 @@ class Timers:
         runs = self._runs
         find = (
             select(*(runs.c[name] for name in ENVELOPE_COLUMNS))
-            .where(self._timed, runs.c.due_at <= db_asked(), runs.c.definition.in_(list(definitions)))
+            .where(self._timed, runs.c.due_at <= db_asked(), can_send(runs, definitions))
             .order_by(runs.c.due_at)
             .limit(limit)
             .with_for_update(skip_locked=True)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import bindparam, literal, select, union_all, update
+from sqlalchemy import bindparam, func, literal, select, union_all, update
 
 from aiki_celery.errors import RunError, RunNotFound
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_now
 from aiki_celery.journal.history import appended, parse
+from aiki_celery.journal.outcomes import with_children, with_outcome
 from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.statement import Statement
-from aiki_celery.model.records import RunView, StepRecord, Transition
-from aiki_celery.model.status import RunStatus, StepKind, StepStatus
+from aiki_celery.model.records import RunView, StartedView, StepRecord, Transition
+from aiki_celery.model.status import RunKind, RunStatus, StepKind, StepStatus
 
 _VIEW = (
     *(
@@ -30,6 +31,7 @@ _VIEW = (
         "owner",
     ),
     *("queue", "input", "output", "error", "settlement", "due_at", "created_at", "claimed_at", "finished_at"),
+    *("kind", "parent_id", "details"),
 )
 
 _LAST_PAGE = 2**31 - 1
@@ -85,6 +87,8 @@ class Views:
         statuses: Collection[RunStatus] = (),
         workflow: str | None = None,
         reference_id: str | None = None,
+        kinds: Collection[RunKind] = (),
+        parent_id: str | None = None,
         limit: int = 50,
     ) -> list[RunView]:
         """Give runs, newest first.
@@ -93,6 +97,8 @@ class Views:
             statuses: Only runs in one of these states; empty for all.
             workflow: Only runs of this workflow.
             reference_id: Only the run with this reference id.
+            kinds: Only runs of these kinds; empty for all.
+            parent_id: Only what this run has started.
             limit: Most runs to give.
         """
         runs = self._runs
@@ -107,17 +113,35 @@ class Views:
             query = query.where(runs.c.workflow == workflow)
         if reference_id is not None:
             query = query.where(runs.c.reference_id == reference_id)
+        if kinds:
+            query = query.where(runs.c.kind.in_([kind.value for kind in kinds]))
+        if parent_id is not None:
+            query = query.where(runs.c.parent_id == parent_id)
         return [_view(row) for row in self._connections.read(query)]
 
     def steps(self, run_id: str) -> list[StepRecord]:
-        """Give a run's records in order, inputs included."""
+        """Give a run's records in order, inputs included, and each start with what became of it."""
         steps = self._steps
+        columns = [steps.c[name] for name in StepRecord._fields]
         query = (
-            select(*(steps.c[name] for name in StepRecord._fields))
-            .where(steps.c.run_id == run_id)
-            .order_by(steps.c.seq)
+            with_children(steps, self._runs, columns).where(steps.c.run_id == run_id).order_by(steps.c.seq)
         )
-        return [_record(row) for row in self._connections.read(query)]
+        return [_record(tuple(row)) for row in self._connections.read(query)]
+
+    def started(self, run_id: str) -> dict[str, StartedView]:
+        """Give by their ids the runs that a run has started or follows, as they are now."""
+        runs, steps, tries = self._runs, self._steps, self._steps.alias("tries")
+        failed = (
+            select(func.count())
+            .where(tries.c.run_id == runs.c.id, tries.c.kind == StepKind.ATTEMPT.value)
+            .scalar_subquery()
+        )
+        query = (
+            select(*(runs.c[name] for name in _VIEW), failed.label("failed"))
+            .join(steps, steps.c.child_id == runs.c.id)
+            .where(steps.c.run_id == run_id)
+        )
+        return {row.id: _started(row) for row in self._connections.read(query)}
 
     def history(self, run_id: str) -> list[Transition]:
         """Give a run's transitions, oldest first.
@@ -175,9 +199,19 @@ class Views:
 
 def _view(row: Any) -> RunView:
     facts = {name: getattr(row, name) for name in _VIEW}
-    return RunView(**(facts | {"status": RunStatus(row.status)}))
+    return RunView(**(facts | {"status": RunStatus(row.status), "kind": RunKind(row.kind)}))
 
 
-def _record(row: Any) -> StepRecord:
-    facts = dict(row._mapping)
-    return StepRecord(**(facts | {"kind": StepKind(row.kind), "status": StepStatus(row.status)}))
+def _started(row: Any) -> StartedView:
+    run = _view(row)
+    if run.kind is not RunKind.STEP:
+        return StartedView(run, run.attempt)
+    return StartedView(run, run.attempt + row.failed - (run.status is RunStatus.AWAITING_RETRY))
+
+
+def _record(row: tuple[Any, ...]) -> StepRecord:
+    fields = len(StepRecord._fields)
+    step = StepRecord(*row[:fields])
+    return with_outcome(
+        step._replace(kind=StepKind(step.kind), status=StepStatus(step.status)), *row[fields:]
+    )

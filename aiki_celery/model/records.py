@@ -147,6 +147,7 @@ class Envelope:
     queue: str | None
     priority: int | None
     request: str | None
+    kind: RunKind = RunKind.WORKFLOW
 
     @property
     def definition(self) -> str:
@@ -154,14 +155,35 @@ class Envelope:
         return definition_name(self.workflow, self.version)
 
 
-def envelope_of(run: NewRun) -> Envelope:
+def envelope_of(run: NewRun, kind: RunKind = RunKind.WORKFLOW) -> Envelope:
     """Give what the message of a new run is made from."""
-    return Envelope(run.id, run.workflow, run.version, run.queue, run.priority, run.request)
+    return Envelope(run.id, run.workflow, run.version, run.queue, run.priority, run.request, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedCall:
+    """What the message of a started Celery task carries.
+
+    Attributes:
+        name: Name of the task.
+        input: Its arguments, as JSON text.
+        call: What its worker needs to know of the call, as JSON text.
+        attempt: Which of Celery's tries it is about, counting from 1.
+    """
+
+    name: str
+    input: str
+    call: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run as users and tools see it. Instants are microseconds."""
+    """A run as users and tools see it. Instants are microseconds.
+
+    ``kind`` tells a workflow's run from a step that one has started; ``parent_id`` is who started it. ``details`` is
+    what the step in flight last reported, as JSON text.
+    """
 
     id: str
     workflow: str
@@ -182,6 +204,27 @@ class RunView:
     created_at: int
     claimed_at: int | None
     finished_at: int | None
+    kind: RunKind
+    parent_id: str | None
+    details: str | None
+
+    @property
+    def definition(self) -> str:
+        """Name and version as one name, which is also the Celery task's."""
+        return definition_name(self.workflow, self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class StartedView:
+    """A run that another one has started, or follows.
+
+    Attributes:
+        run: The run.
+        attempts: How often it was tried, the attempt it is at included.
+    """
+
+    run: RunView
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True)

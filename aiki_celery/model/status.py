@@ -69,5 +69,14 @@ class RunKind(str, Enum):
     WORKFLOW = "workflow"
     #: A task that a workflow has sent to a queue of its own.
     STEP = "step"
+    #: A Celery task of this application, unchanged, that a workflow has sent.
+    ADOPTED = "celery"
+    #: A Celery task of another service, which this application can only send.
+    FOREIGN = "foreign"
 
     __str__ = str.__str__
+
+    @property
+    def is_celery_task(self) -> bool:
+        """Whether it is somebody's own Celery task: its message carries its arguments."""
+        return self in (RunKind.ADOPTED, RunKind.FOREIGN)

@@ -7,7 +7,8 @@ from aiki_celery.model.status import RunStatus as S
 #: From each state, the states a run may go to.
 TRANSITIONS: dict[S, frozenset[S]] = {
     S.SCHEDULED: frozenset({S.QUEUED, S.RUNNING, S.PAUSED, S.CANCELLED}),
-    S.QUEUED: frozenset({S.RUNNING, S.PAUSED, S.STALLED, S.CANCELLED}),
+    # To the end at once: a Celery task that a worker without this package has done.
+    S.QUEUED: frozenset({S.RUNNING, S.PAUSED, S.STALLED, S.COMPLETED, S.FAILED, S.CANCELLED}),
     S.RUNNING: frozenset(
         {
             S.QUEUED,
@@ -24,10 +25,10 @@ TRANSITIONS: dict[S, frozenset[S]] = {
     ),
     S.SLEEPING: frozenset({S.QUEUED, S.RUNNING, S.PAUSED, S.CANCELLED}),
     S.AWAITING_EVENT: frozenset({S.QUEUED, S.PAUSED, S.CANCELLED}),
-    S.AWAITING_RETRY: frozenset({S.QUEUED, S.RUNNING, S.PAUSED, S.CANCELLED}),
+    S.AWAITING_RETRY: frozenset({S.QUEUED, S.RUNNING, S.PAUSED, S.COMPLETED, S.FAILED, S.CANCELLED}),
     S.AWAITING_STEPS: frozenset({S.QUEUED, S.PAUSED, S.CANCELLED}),
     S.PAUSED: frozenset({S.QUEUED, S.CANCELLED}),
-    S.STALLED: frozenset({S.QUEUED, S.CANCELLED}),
+    S.STALLED: frozenset({S.QUEUED, S.COMPLETED, S.FAILED, S.CANCELLED}),
     S.COMPLETED: frozenset(),
     S.FAILED: frozenset({S.QUEUED}),
     S.CANCELLED: frozenset(),

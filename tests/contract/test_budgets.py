@@ -11,11 +11,10 @@ from aiki_celery.definitions.workflow import workflow
 from aiki_celery.engine.context import WorkflowRun
 from aiki_celery.engine.execute import Executor
 from aiki_celery.engine.outcome import Outcome
-from aiki_celery.engine.lifecycle import Lifecycle
 from aiki_celery.journal.journal import Journal
 from aiki_celery.model.status import RunStatus
-from aiki_celery.settings import AikiSettings
 from tests.contract.counting import Counted, counting
+from tests.contract.house import House
 from tests.contract.rows import count
 from tests.contract.stories import ALICE, finished, in_pass, new_run, queued, step, token
 
@@ -61,7 +60,7 @@ class LetGoAfter:
 @pytest.fixture
 def executor(journal: Journal) -> Executor:
     """Runs passes in this process."""
-    return Executor(journal, AikiSettings(), Lifecycle())
+    return House(journal).executor
 
 
 def budget_run(journal: Journal) -> str:

@@ -149,12 +149,13 @@ def test_free_does_not_touch_waiting_runs(journal: Journal) -> None:
 def test_fail_timed_out_fails_the_run_at_hand_only(journal: Journal) -> None:
     """A hard time limit fails the run that the process was at, unless it is not at it any more."""
     claim = claimed(journal)
-    other = journal.recovery.fail_timed_out(claim.run_id, BOB.worker_id, BOB.pid, 5)
-    mine = journal.recovery.fail_timed_out(claim.run_id, ALICE.worker_id, ALICE.pid, 5)
+    journal.recovery.fail_timed_out(claim.run_id, BOB.worker_id, BOB.pid, 5)
+    before = run_row(journal, claim.run_id).status
+    woken = journal.recovery.fail_timed_out(claim.run_id, ALICE.worker_id, ALICE.pid, 5)
     row = run_row(journal, claim.run_id)
-    assert (False, True, "failed", "TimeLimitExceeded", None) == (
-        other,
-        mine,
+    assert ("running", [], "failed", "TimeLimitExceeded", None) == (
+        before,
+        woken,
         row.status,
         json.loads(row.error)["type"],
         row.owner,

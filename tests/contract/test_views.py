@@ -6,9 +6,10 @@ import pytest
 
 from aiki_celery.errors import RunError, RunNotFound
 from aiki_celery.journal.journal import Journal
-from aiki_celery.model.status import RunStatus
+from aiki_celery.model.status import RunKind, RunStatus, StepKind, StepStatus
+from tests.contract.families import end, launched, run_through, taken
 from tests.contract.rows import age
-from tests.contract.stories import ALICE, claimed, finished, parked, queued
+from tests.contract.stories import ALICE, claimed, finished, in_pass, parked, queued, step
 
 
 def test_get_gives_the_run(journal: Journal) -> None:
@@ -62,6 +63,47 @@ def test_find_filters(journal: Journal) -> None:
         [run.id for run in find(reference_id="r")],
         find(workflow="other", statuses=[RunStatus.COMPLETED]),
     )
+
+
+def test_find_tells_workflows_from_what_they_have_started(journal: Journal) -> None:
+    """By kind, and by who started it; a started run knows its parent."""
+    parent, other = launched(journal, 2), queued(journal)
+    find, children = journal.views.find, set(parent.children.values())
+    assert ({parent.id, other}, children, children, [parent.id] * 2, 4) == (
+        {run.id for run in find(kinds=[RunKind.WORKFLOW])},
+        {run.id for run in find(kinds=[RunKind.STEP])},
+        {run.id for run in find(parent_id=parent.id)},
+        [run.parent_id for run in find(parent_id=parent.id)],
+        len(find()),
+    )
+
+
+def test_steps_tell_what_became_of_starts(journal: Journal) -> None:
+    """A start is recorded once; its outcome comes from the run that it made."""
+    parent = launched(journal, 3)
+    run_through(journal, parent.children[1])
+    end(journal, taken(journal, parent.children[2]), RunStatus.CANCELLED)
+    steps = journal.views.steps(parent.id)
+    assert [("1", StepStatus.COMPLETED), (None, StepStatus.CANCELLED), (None, StepStatus.STARTED)] == [
+        (found.value, found.status) for found in steps
+    ]
+
+
+def test_started_tells_how_often_each_was_tried(journal: Journal) -> None:
+    """The attempt a step is at counts; while it waits for its next one, that does not."""
+    parent = launched(journal, 3)
+    waits, goes_on = (in_pass(journal, parent.children[place]) for place in (1, 2))
+    for (claim, writing), parks in ((waits, True), (goes_on, False)):
+        note = step(1, kind=StepKind.ATTEMPT, status=StepStatus.FAILED, value="{}", epoch=claim.epoch)
+        if parks:
+            writing.park(RunStatus.AWAITING_RETRY, (note,), due_at=claim.now, why="failed", attempt=1)
+        else:
+            writing.append(note)
+        writing.close()
+    started = journal.views.started(parent.id)
+    assert [(RunStatus.AWAITING_RETRY, 1), (RunStatus.RUNNING, 2), (RunStatus.QUEUED, 1)] == [
+        (started[run_id].run.status, started[run_id].attempts) for run_id in parent.children.values()
+    ]
 
 
 def test_requeue_queues_a_stalled_run_again(journal: Journal) -> None:

@@ -113,6 +113,49 @@ def test_retry_markers_add_up() -> None:
     assert ([1, 6], 2, 0) == (taken(record, "a:1", "b:1"), len(record.retries), record.unconsumed)
 
 
+def test_started_step_that_was_put_aside_is_started_again_in_its_place() -> None:
+    """Others that were started with it keep their outcomes, and what is recorded later takes the place that is free."""
+    first = [
+        step(1, "a:1", StepKind.LAUNCH),
+        step(2, "b:1", StepKind.LAUNCH),
+        step(3, "b:1", StepKind.LAUNCH),
+    ]
+    marker = step(4, "retry", StepKind.RETRY, value="2;3")
+    record = Record([*first, marker])
+    asked = [
+        taken(record, "b:1"),
+        record.may_start("b:1"),
+        taken(record, "b:1", "a:1"),
+        record.may_start("c:1"),
+    ]
+    assert ([[None], True, [3, 1], True], 0) == (asked, record.unconsumed)
+
+    again = Record([*first, marker, step(5, "b:1", StepKind.LAUNCH)])
+    assert [5, 3, 1] == taken(again, "b:1", "b:1", "a:1")
+
+
+def test_started_step_may_be_put_aside_again() -> None:
+    """Its place stays free until one that was started later is not put aside."""
+    record = Record(
+        [
+            *(step(1, "b:1", StepKind.LAUNCH), step(2, "b:1", StepKind.LAUNCH)),
+            step(3, "retry", StepKind.RETRY, value="1;2"),
+            step(4, "b:1", StepKind.LAUNCH),
+            step(5, "retry", StepKind.RETRY, value="4;4"),
+            step(6, "b:1", StepKind.LAUNCH),
+        ]
+    )
+    assert ([6, 2, None], 0) == (taken(record, "b:1", "b:1", "b:1"), record.unconsumed)
+
+
+def test_new_step_may_not_start_before_what_is_recorded() -> None:
+    """Unless the code gives every step an address of its own, in no order."""
+    record = Record([step(1, "a:1")])
+    assert (None, False) == (record.take("b:1"), record.may_start("b:1"))
+    record.has_order = False
+    assert record.may_start("b:1")
+
+
 def test_retry_marker_puts_aside_notes_as_well() -> None:
     """Attempts of the step that is tried anew do not count any more."""
     record = Record(

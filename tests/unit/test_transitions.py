@@ -13,14 +13,14 @@ from aiki_celery.model.transitions import TRANSITIONS, is_allowed, sources_of
 TABLE = """
                  sche queu runn slee aeve aret aste paus stal comp fail canc
 scheduled        .    x    x    .    .    .    .    x    .    .    .    x
-queued           .    .    x    .    .    .    .    x    x    .    .    x
+queued           .    .    x    .    .    .    .    x    x    x    x    x
 running          .    x    .    x    x    x    x    x    x    x    x    x
 sleeping         .    x    x    .    .    .    .    x    .    .    .    x
 awaiting_event   .    x    .    .    .    .    .    x    .    .    .    x
-awaiting_retry   .    x    x    .    .    .    .    x    .    .    .    x
+awaiting_retry   .    x    x    .    .    .    .    x    .    x    x    x
 awaiting_steps   .    x    .    .    .    .    .    x    .    .    .    x
 paused           .    x    .    .    .    .    .    .    .    .    .    x
-stalled          .    x    .    .    .    .    .    .    .    .    .    x
+stalled          .    x    .    .    .    .    .    .    .    x    x    x
 completed        .    .    .    .    .    .    .    .    .    .    .    .
 failed           .    x    .    .    .    .    .    .    .    .    .    .
 cancelled        .    .    .    .    .    .    .    .    .    .    .    .

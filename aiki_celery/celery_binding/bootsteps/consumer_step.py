@@ -6,16 +6,32 @@ from typing import Any
 
 from celery import bootsteps
 
+from aiki_celery.celery_binding.adopted.requests import adopt_tasks
+from aiki_celery.celery_binding.binding import Binding
 from aiki_celery.celery_binding.redis_receipts import RedisReceipts
 
 
 class ConsumerStep(bootsteps.StartStopStep):
-    """Puts our bookkeeping before the channel's, where the broker is Redis and an event loop drives the worker."""
+    """Looks at messages of Celery tasks that workflows have started, and puts our bookkeeping before the channel's.
 
-    name = "aiki_celery.consumer"
+    The latter where the broker is Redis and an event loop drives the worker.
+    """
+
     requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    #: The application and its journal; set by :func:`consumer_step_for`.
+    binding: Binding
+
+    def create(self, consumer: Any) -> None:
+        """Be there whenever the consumer builds how it handles the messages of each task."""
+        adopt_tasks(self.binding, consumer)
 
     def start(self, consumer: Any) -> None:
         """Begin, before the first message is received."""
         if consumer.hub is not None and consumer.connection.transport.driver_type == "redis":
             RedisReceipts(consumer.task_consumer.channel.qos, consumer.hub.call_later)
+
+
+def consumer_step_for(binding: Binding) -> type[ConsumerStep]:
+    """Make the bootstep of one application."""
+    return type("AikiConsumerStep", (ConsumerStep,), {"binding": binding, "name": "aiki_celery.consumer"})

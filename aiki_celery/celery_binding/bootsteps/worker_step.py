@@ -14,6 +14,7 @@ from celery.worker import state
 from aiki_celery.celery_binding.binding import Binding, known_definitions
 from aiki_celery.celery_binding.caretaker import Caretaker
 from aiki_celery.celery_binding.heartbeat import Heartbeat
+from aiki_celery.celery_binding.message import is_ours, kind_of_task
 from aiki_celery.celery_binding.pool_watch import PoolWatch
 from aiki_celery.celery_binding.tasks import WorkflowTask
 
@@ -149,5 +150,5 @@ def _held_runs() -> Iterable[str]:
     """Give the runs whose messages this worker is working on."""
     for requests in (state.active_requests, state.reserved_requests):
         for request in list(requests):
-            if isinstance(request.task, WorkflowTask):
+            if kind_of_task(request.task) is not None or is_ours(request.request_dict):
                 yield request.id

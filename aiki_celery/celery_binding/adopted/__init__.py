@@ -1,0 +1,1 @@
+"""Existing Celery tasks as steps of workflows."""

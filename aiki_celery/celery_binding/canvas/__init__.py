@@ -1,0 +1,1 @@
+"""Canvas made durable: a chain, group or chord of existing tasks as one run."""

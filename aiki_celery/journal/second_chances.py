@@ -1,0 +1,130 @@
+"""Failed runs that are queued again by hand: what they finished is kept, and what failed is put aside.
+
+Which step failed is known only to the pass that saw its error leave the workflow's code: a record may hold failed steps
+that the code has dealt with, and those are no reason to do anything again. So the pass writes what a retry would put
+aside into the run's error, and here it is turned into the same marker by which a workflow's own policy retries.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import from_json
+from sqlalchemy import Connection, func, insert, literal, select, update
+
+from aiki_celery.errors import RunError, RunNotFound
+from aiki_celery.journal.connections import Connections
+from aiki_celery.journal.dialect import db_now
+from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
+from aiki_celery.journal.history import appended
+from aiki_celery.journal.schema import Schema
+from aiki_celery.model.clock import MICROSECOND
+from aiki_celery.model.records import Envelope
+from aiki_celery.model.status import RunStatus, StepKind, StepStatus
+
+#: The field of a recorded error that says what a retry puts aside.
+ASIDE = "aside"
+
+
+class SecondChances:
+    """Queues failed runs again.
+
+    Args:
+        connections: The database.
+        schema: The tables.
+        redelivery_after: Seconds after which a run that nobody took is published again.
+    """
+
+    def __init__(self, connections: Connections, schema: Schema, redelivery_after: float) -> None:
+        self._connections = connections
+        self._runs, self._steps = schema.runs, schema.steps
+        self._gap = int(redelivery_after * MICROSECOND)
+
+    def retry(self, run_id: str) -> Envelope | None:
+        """Queue a failed run again, with a marker that puts aside what failed.
+
+        Returns:
+            What its message is made from; None if an earlier try was committed, its answer lost, and the run is under
+            way already.
+
+        Raises:
+            RunNotFound: There is no run with this id.
+            RunError: It has not failed, or belongs to a run that does not wait for it any more.
+        """
+        tries = 0
+
+        def work() -> Envelope | None:
+            nonlocal tries
+            tries += 1
+            with self._connections.transaction() as connection:
+                run = connection.execute(self._look(run_id)).first()
+                if run is None:
+                    raise RunNotFound(run_id)
+                if run.status != RunStatus.FAILED.value:
+                    if tries > 1:
+                        return None
+                    raise RunError(f"Run {run_id} is {run.status}; only a failed run can be retried.")
+                if run.parent_id is not None:
+                    raise RunError(
+                        f"Run {run_id} was started by run {run.parent_id}, which has had its outcome. Retry that one."
+                    )
+                self._queue(connection, run_id, run)
+                return envelope(run)
+
+        return self._connections.retrying(work)
+
+    def _look(self, run_id: str) -> Any:
+        runs = self._runs
+        facts = (
+            runs.c.status,
+            runs.c.parent_id,
+            runs.c.error,
+            runs.c.attempt,
+            runs.c.epoch,
+            runs.c.created_at,
+        )
+        columns = [runs.c[name] for name in ENVELOPE_COLUMNS]
+        return select(*columns, *facts).where(runs.c.id == run_id).with_for_update()
+
+    def _queue(self, connection: Connection, run_id: str, run: Any) -> None:
+        runs, steps = self._runs, self._steps
+        last = select(func.coalesce(func.max(steps.c.seq), 0)).where(steps.c.run_id == run_id)
+        place = int(connection.execute(last).scalar_one()) + 1
+        put_aside = from_json(run.error or "{}").get(ASIDE) or str(place)
+        connection.execute(
+            insert(steps).values(
+                run_id=run_id,
+                seq=place,
+                kind=StepKind.RETRY.value,
+                name="retry",
+                address="retry",
+                status=StepStatus.FAILED.value,
+                attempt=run.attempt,
+                epoch=run.epoch,
+                started_at=run.created_at,
+                finished_at=db_now(),
+                input=run.error,
+                value=put_aside,
+            )
+        )
+        connection.execute(
+            update(runs)
+            .where(runs.c.id == run_id)
+            .values(
+                status=RunStatus.QUEUED.value,
+                reason=None,
+                error=None,
+                settlement=None,
+                owner=None,
+                owner_pid=None,
+                claim_token=None,
+                attempt=run.attempt + 1,
+                recoveries=0,
+                finished_at=None,
+                queued_at=db_now(),
+                published_at=db_now(),
+                due_at=db_now() + self._gap,
+                deliveries=1,
+                history=appended(runs.c.history, RunStatus.QUEUED, literal("retried by hand")),
+            )
+        )
