@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from celery import Celery
-from sqlalchemy import NullPool, create_engine
+from sqlalchemy import NullPool, create_engine, select
 
 from aiki_celery import Aiki, RunStatus, Workflow
+from aiki_celery.definitions.registry import registry
 from aiki_celery.engine.ports import Forever
 from aiki_celery.engine.starting import Starter
 from aiki_celery.engine.sweeps.recovery import free_process
@@ -23,7 +24,8 @@ from aiki_celery.engine.sweeps.redelivery import Redelivery
 from aiki_celery.engine.sweeps.timers import sweep_timers
 from aiki_celery.model.events import RunEvent, StepCommitting
 from aiki_celery.model.records import Envelope
-from tests.crash.scenarios import INLINE_WAIT
+from aiki_celery.model.status import RunKind
+from tests.crash.scenarios import INLINE_WAIT, LOCALLY, ONE, Scenario
 from tests.harness.eventually import eventually
 from tests.harness.invariants import read_runs
 
@@ -96,6 +98,10 @@ class Ground:
         binding.starter = Starter(binding.journal, self.inbox, binding.settings, binding.hooks)
         self.worker_id = binding.process.become_worker("crash-points")
         self.reader = create_engine(url, poolclass=NullPool)
+
+    def takes_one(self, scenario: Scenario) -> bool:
+        """Whether a scenario is killed here at one event of each kind alone."""
+        return scenario.points == ONE or (scenario.points == LOCALLY and not self.url.startswith("sqlite"))
 
     def live_here(self, workflow: Workflow[..., object], reference: str, after: Life | None = None) -> None:
         """Lives in this very process, undisturbed, to the run's end; leaves no connection for a child to inherit."""
@@ -180,10 +186,27 @@ class Ground:
             sweep_timers(context)
             redelivery.sweep()
             for envelope in self.inbox.take():
-                taken = self.binding.executor.claim(envelope.run_id, self.binding.process.owner())
-                if taken is not None:
-                    self.binding.executor.run(workflow, *taken, Forever(), told=True)
+                self._pass(workflow, envelope.run_id)
             status = journal.views.get(run_id).status
-            return status.is_terminal or status is RunStatus.STALLED
+            return (status.is_terminal or status is RunStatus.STALLED) and not self._children_left(run_id)
 
         eventually(is_over, 20, f"the end of {workflow.name}", interval=0.002)
+
+    def _pass(self, workflow: Workflow[..., object], run_id: str) -> None:
+        """Does what a message asks for: a pass of the run, or of a step that it has started."""
+        executor = self.binding.executor
+        taken = executor.claim(run_id, self.binding.process.owner())
+        if taken is None:
+            return
+        if taken[0].kind is RunKind.STEP:
+            task = registry.task(taken[0].workflow)
+            assert task is not None
+            executor.run_step(task, *taken, Forever())
+        else:
+            executor.run(workflow, *taken, Forever(), told=True)
+
+    def _children_left(self, run_id: str) -> bool:
+        """Whether something that the run has started is not over."""
+        runs = self.binding.journal.schema.runs
+        query = select(runs.c.id).where(runs.c.parent_id == run_id, runs.c.finished_at.is_(None)).limit(1)
+        return bool(self.binding.journal.connections.read(query))

@@ -34,6 +34,20 @@ def broken(order: str) -> str:
     raise RuntimeError("never works")
 
 
+@task(name="crash-broken-later", retry=Retry.fixed(2, INLINE_WAIT * 2))
+def broken_later(order: str) -> str:
+    tell("broken", order=order)
+    raise RuntimeError("never works")
+
+
+@task(name="crash-unlucky", raises=[Declined])
+def unlucky(attempt: int) -> str:
+    tell("unlucky", tried=attempt)
+    if attempt == 1:
+        raise Declined("the first time")
+    return "lucky"
+
+
 @task(name="crash-flaky-soon", retry=Retry.fixed(3, INLINE_WAIT / 3))
 def flaky_soon(order: str) -> int:
     return _third_time(order)
@@ -129,12 +143,65 @@ def facts(run: WorkflowRun) -> str:
     return "noted"
 
 
+@workflow(name="crash-started")
+def started(run: WorkflowRun) -> list[str]:
+    """Starts that are waited for at once, between inline steps, and not at all."""
+    futures = [act.start(run, what) for what in ("pack", "wrap")]
+    act.run(run, "charge")
+    later = act.start(run, "label")
+    act.start(run, "advertise")
+    return [*run.gather(*futures), later.result(), act.run(run, "ship")]
+
+
+@workflow(name="crash-started-failing")
+def started_failing(run: WorkflowRun) -> list[str]:
+    """Of four, two give up, one of them after a durable retry, and one works the third time."""
+    futures: list[Any] = [
+        declined.start(run, "o-1"),
+        act.start(run, "pack"),
+        broken_later.start(run, "o-2"),
+        flaky_later.start(run, "o-3"),
+    ]
+    outcomes = run.gather(*futures, return_exceptions=True)
+    return [type(outcomes[0]).__name__, *map(str, outcomes[1:]), act.run(run, "release")]
+
+
+@workflow(name="crash-first")
+def first_of_lanes(run: WorkflowRun) -> list[str]:
+    """Three, two of them at once; beside them two of which one is first, decided once, whoever it is."""
+    futures = [act.start(run, what) for what in ("left", "right")]
+    winner = run.first(*futures)
+    other = futures[1 - futures.index(winner)]
+    mapped = run.map(act, ["a", "b", "c"], max_concurrency=2)
+    return [*sorted([winner.result(), other.result()]), *mapped]
+
+
+@workflow(name="crash-started-again", retry=Retry.fixed(2, 0.02))
+def started_again(run: WorkflowRun) -> list[str]:
+    """The whole workflow is tried again: the sibling that is done stays done."""
+    futures = [act.start(run, "kept"), unlucky.start(run, run.attempt)]
+    return run.gather(*futures)
+
+
+@workflow(name="crash-started-once")
+def started_once(run: WorkflowRun) -> list[str]:
+    """An at-most-once step that is started: after a crash in it, its outcome is unknown."""
+    try:
+        return [wire.start(run, 100).result()]
+    except OutcomeUnknown:
+        return ["unknown"]
+
+
 def _third_time(order: str) -> int:
     attempt = current_step().attempt
     tell("flaky", order=order)
     if attempt < 3:
         raise ConnectionError(f"attempt {attempt}")
     return attempt
+
+
+#: The first, the middle and the last event of each kind; the middle one alone; that alone where a server is in use.
+ALL, ONE, LOCALLY = "all", "one", "all locally"
 
 
 @dataclass(frozen=True)
@@ -145,11 +212,13 @@ class Scenario:
         workflow: What is run; takes no arguments.
         max_attempts: Of its tasks, by name.
         other_output: Another result that is right after a crash, as JSON text.
+        points: At which events of a kind it is killed.
     """
 
     workflow: Workflow[..., Any]
     max_attempts: dict[str, int]
     other_output: str | None = None
+    points: str = ALL
 
 
 def effect_facts(effect: dict[str, Any]) -> tuple[Any, ...]:
@@ -169,4 +238,11 @@ SCENARIOS: dict[str, Scenario] = {
     "at_most_once": Scenario(at_most_once, ONCE, other_output='"unknown"'),
     "tried_again": Scenario(tried_again, ONCE),
     "facts": Scenario(facts, ONCE),
+    "started": Scenario(started, ONCE, points=LOCALLY),
+    "started_failing": Scenario(
+        started_failing, ONCE | {"crash-broken-later": 2, "crash-flaky-later": 3}, points=ONE
+    ),
+    "first": Scenario(first_of_lanes, ONCE, points=LOCALLY),
+    "started_again": Scenario(started_again, ONCE | {"crash-unlucky": 1}, points=ONE),
+    "started_once": Scenario(started_once, ONCE, other_output='["unknown"]', points=ONE),
 }

@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 
 from aiki_celery.model import events
-from aiki_celery.model.events import RunEvent, StepCommitting
+from aiki_celery.model.events import (
+    RunEvent,
+    RunFinishing,
+    RunParked,
+    StepCommitting,
+    StepsLaunched,
+    StepsLaunching,
+    StepTaken,
+)
 from tests.crash.lives import Crash, Ground, Life
 from tests.crash.scenarios import SCENARIOS, Scenario, effect_facts
 from tests.harness.effects import EFFECTS_ENV, Effects
@@ -66,10 +74,17 @@ def module_effects(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def undisturbed(ground: Ground, module_effects: Effects) -> dict[str, Undisturbed]:
-    """What each scenario does when nobody dies, and which events it meets after a death and as a zombie."""
+    """What each scenario does by itself."""
+    return live_undisturbed(ground, module_effects, SCENARIOS)
+
+
+def live_undisturbed(
+    ground: Ground, module_effects: Effects, scenarios: dict[str, Scenario]
+) -> dict[str, Undisturbed]:
+    """What scenarios do when nobody dies, and which events they meet after a death and as a zombie."""
     ground.live_here(SCENARIOS["sleeping"].workflow, "warm-up")
     found = {}
-    for name, scenario in SCENARIOS.items():
+    for name, scenario in scenarios.items():
         alone = ground.live(scenario.workflow, f"{name} alone")
         killed = ground.live(scenario.workflow, f"{name} recovering", FIRST)
         recovering = ground.live(scenario.workflow, f"{name} recovering", after=killed)
@@ -85,14 +100,49 @@ def test_run_survives_a_crash_at(
     event: type[RunEvent], ground: Ground, module_effects: Effects, undisturbed: dict[str, Undisturbed]
 ) -> None:
     """Each scenario, killed at its first, middle and last such event, ends with the same outcome and effects."""
-    injections = 0
-    for name, scenario in SCENARIOS.items():
-        for occurrence, lives in crash_points(event, undisturbed[name]):
-            reference = f"{name} {event.__name__} {occurrence}"
-            crashes = live_through(ground, scenario, reference, Crash(event, occurrence), lives)
-            judge(run_of(ground, reference), scenario, undisturbed[name], module_effects, crashes, reference)
-            injections += 1
+    injections = sum(
+        inject(event, occurrence, lives, name, known, ground, module_effects)
+        for name, known in undisturbed.items()
+        for occurrence, lives in crash_points(event, known, one=ground.takes_one(SCENARIOS[name]))
+    )
     assert injections > 0, f"no scenario and no life meets {event.__name__}: add one that does"
+
+
+def inject(
+    event: type[RunEvent],
+    occurrence: int,
+    lives: str,
+    name: str,
+    known: Undisturbed,
+    ground: Ground,
+    effects: Effects,
+) -> int:
+    """Kills a scenario there, lets it live on, and judges it; gives how many crashes were asked for."""
+    scenario, reference = SCENARIOS[name], f"{name} {event.__name__} {occurrence}"
+    crashes = live_through(ground, scenario, reference, Crash(event, occurrence), lives)
+    judge(run_of(ground, reference), scenario, known, effects, crashes, reference)
+    return 1
+
+
+@pytest.mark.mariadb
+def test_started_steps_survive_crashes_on_mariadb(
+    mariadb_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two scenarios of started steps, killed at the middle one of each event that starts, ends or parks."""
+    effects = Effects(tmp_path / "effects.jsonl")
+    monkeypatch.setenv(EFFECTS_ENV, str(effects.path))
+    ground = Ground(mariadb_url)
+    try:
+        undisturbed = live_undisturbed(
+            ground, effects, {name: SCENARIOS[name] for name in ("started", "first")}
+        )
+        for event in (StepsLaunching, StepsLaunched, StepTaken, StepCommitting, RunParked, RunFinishing):
+            for name, known in undisturbed.items():
+                [(occurrence, lives)] = crash_points(event, known, one=True)
+                inject(event, occurrence, lives, name, known, ground, effects)
+        check_invariants(ground.reader, effects, crashes=deaths_in(ground))
+    finally:
+        ground.close()
 
 
 def test_journal_holds_every_invariant_after_all_crashes(
@@ -101,20 +151,31 @@ def test_journal_holds_every_invariant_after_all_crashes(
     """The journal on which all those lives ended is whole, and each of its runs replays without running a step."""
     del undisturbed
     limits = {name: limit for scenario in SCENARIOS.values() for name, limit in scenario.max_attempts.items()}
-    deaths = sum(line[2].startswith("recovered") for run in read_runs(ground.reader) for line in run.history)
+    deaths = deaths_in(ground)
     found = check_invariants(ground.reader, module_effects, crashes=deaths, max_attempts=limits)
     assert deaths > 0
     assert found.effects > 0
     workflows = [scenario.workflow for scenario in SCENARIOS.values()]
-    assert found.runs == check_replays(ground.reader, workflows, tmp_path)
+    of_workflows = sum(run.row["kind"] == "workflow" for run in read_runs(ground.reader))
+    assert found.started > 0
+    assert (found.runs - found.started, of_workflows) == (
+        of_workflows,
+        check_replays(ground.reader, workflows, tmp_path),
+    )
 
 
-def crash_points(event: type[RunEvent], known: Undisturbed) -> list[tuple[int, str]]:
+def deaths_in(ground: Ground) -> int:
+    """How often a run was taken from a process that had died."""
+    return sum(line[2].startswith("recovered") for run in read_runs(ground.reader) for line in run.history)
+
+
+def crash_points(event: type[RunEvent], known: Undisturbed, *, one: bool = False) -> list[tuple[int, str]]:
     """Where to kill: in a life of its own if it meets the event there, else while recovering, else as a zombie."""
     for lives in ("alone", "recovering", "superseded"):
         met = getattr(known, lives)[event.__name__]
         if met:
-            return [(occurrence, lives) for occurrence in sorted({1, (met + 1) // 2, met})]
+            chosen = {(met + 1) // 2} if one else {1, (met + 1) // 2, met}
+            return [(occurrence, lives) for occurrence in sorted(chosen)]
     return []
 
 

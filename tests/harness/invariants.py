@@ -43,9 +43,10 @@ class Run:
 
 @dataclass
 class Findings:
-    """What was looked at, and what was wrong with it."""
+    """What was looked at, and what was wrong with it. `started` are the runs of started steps."""
 
     runs: int = 0
+    started: int = 0
     records: int = 0
     effects: int = 0
     repeats: int = 0
@@ -102,6 +103,8 @@ def check_invariants(
     """
     runs = read_runs(url, prefix=prefix)
     found = Findings(runs=len(runs), records=sum(len(run.steps) for run in runs))
+    found.started = sum(run.row["kind"] == "step" for run in runs)
+    found.wrong += _families(runs)
     for run in runs:
         for check in (_at_rest(run, run.id in stalled), _written_once(run), _fenced(run), _on_time(run)):
             found.wrong += check
@@ -111,6 +114,84 @@ def check_invariants(
         _judge_effects(runs, effects, crashes, found)
     assert found.wrong == [], "\n".join(found.wrong)
     return found
+
+
+def check_families(url: str | Engine, *, prefix: str = "aiki_") -> None:
+    """Checks what holds at any moment between runs and those they have started.
+
+    Raises:
+        AssertionError: Something does not hold; names all of it.
+    """
+    wrong = list(_families(read_runs(url, prefix=prefix)))
+    assert wrong == [], "\n".join(wrong)
+
+
+def _families(runs: list[Run]) -> Iterator[str]:
+    """I16 and I17, for every run that others belong to."""
+    known = {run.id: run for run in runs}
+    children: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.row["parent_id"] is not None:
+            children.setdefault(run.row["parent_id"], []).append(run)
+    for parent_id in children.keys() - known.keys():
+        yield f"I17: run {parent_id} is gone, and {[child.id for child in children[parent_id]]} belong to it"
+    for run in runs:
+        yield from _related(run, children.get(run.id, []), known)
+        yield from _awaiting(run, known)
+        yield from _in_line(run, children.get(run.id, []))
+
+
+def _related(run: Run, children: list[Run], known: Mapping[str, Run]) -> Iterator[str]:
+    """I17: each start has its one run, and each run that was started its one start."""
+    starts = {step["seq"]: step for step in run.steps if step["child_id"] is not None}
+    for seq, step in starts.items():
+        child = known.get(step["child_id"])
+        if child is None:
+            yield f"I17: run {run.id}: the start at {seq} has no run"
+        elif step["kind"] == "launch" and (child.row["parent_id"], child.row["parent_seq"]) != (run.id, seq):
+            yield f"I17: run {run.id}: the run of the start at {seq} belongs to another one"
+    for child in children:
+        start = starts.get(child.row["parent_seq"])
+        if start is None or start["child_id"] != child.id:
+            yield f"I17: run {child.id} was started by {run.id}, which has no record of it"
+        if (
+            run.row["status"] == "completed"
+            and child.row["status"] == "scheduled"
+            and not child.row["due_at"]
+        ):
+            yield f"I17: run {run.id} is over, and {child.id} is held back for ever"
+    launches = sum(step["kind"] == "launch" for step in starts.values())
+    if launches == len(starts) and run.row["children"] != launches:
+        yield f"I17: run {run.id} has started {launches} and counts {run.row['children']}"
+
+
+def _awaiting(run: Run, known: Mapping[str, Run]) -> Iterator[str]:
+    """I16: a run that waits for others waits for as many as there are left, or for some of those."""
+    if run.row["status"] != "awaiting_steps":
+        return
+    first, last, skip = (run.row[f"await_{name}"] for name in ("first", "last", "skip"))
+    awaited = [
+        known[step["child_id"]]
+        for step in run.steps
+        if step["child_id"] is not None
+        and first <= step["seq"] <= last
+        and f",{step['seq']}," not in (skip or "")
+    ]
+    live = sum(child.row["status"] not in TERMINAL for child in awaited)
+    if not 1 <= run.row["await_count"] <= live:
+        yield f"I16: run {run.id} waits for {run.row['await_count']}, and {live} are left"
+
+
+def _in_line(run: Run, children: list[Run]) -> Iterator[str]:
+    """I16: where some are held back, others of their lane are under way."""
+    for lane in {child.row["lane"] for child in children} - {None}:
+        states = [
+            (child.row["status"], child.row["due_at"] is None)
+            for child in children
+            if child.row["lane"] == lane and child.row["status"] not in TERMINAL
+        ]
+        if states and all(state == ("scheduled", True) for state in states):
+            yield f"I16: run {run.id}: {len(states)} of lane {lane} are held back, and none is under way"
 
 
 def _at_rest(run: Run, may_stall: bool) -> Iterator[str]:
@@ -193,6 +274,8 @@ def _on_time(run: Run) -> Iterator[str]:
 
 def _within_attempts(run: Run, max_attempts: Mapping[str, int]) -> Iterator[str]:
     """I12: attempts stay within their number, and no wait is shorter than the one drawn."""
+    if run.row["kind"] == "step" and _tries(run) > max_attempts.get(run.row["workflow"], _tries(run)):
+        yield f"I12: step {run.id} of {run.row['workflow']} was tried {_tries(run)} times"
     drawn: dict[str, int] = {}
     for step in run.steps:
         if step["kind"] not in ("attempt", "task") or _is_unknown_outcome(step):
@@ -214,13 +297,21 @@ def _judge_effects(runs: list[Run], effects: Effects, crashes: int, found: Findi
     left = Counter(_place(effect["key"]) for effect in had)
     names = {step["address"]: step["name"] for run in runs for step in run.steps}
     telling = {names[address] for _, address in left if address in names}
+    known = {run.id: run for run in runs}
     for run in runs:
+        if run.row["kind"] == "step":
+            continue  # its effects are those of the run that has started it
         acts: Counter[str] = Counter()
         starts: Counter[str] = Counter()
         for step in run.steps:
             if step["name"] in telling:
                 acts[step["address"]] += step["kind"] in ("attempt", "task") and not _is_unknown_outcome(step)
                 starts[step["address"]] += step["kind"] == "start"
+                if step["kind"] == "launch":
+                    acts[step["address"]] += _tries(known[step["child_id"]])
+                    starts[step["address"]] += any(
+                        note["kind"] == "start" for note in known[step["child_id"]].steps
+                    )
         for address, recorded in acts.items():
             times = left.pop((run.id, address), 0)
             if times < recorded:
@@ -232,14 +323,20 @@ def _judge_effects(runs: list[Run], effects: Effects, crashes: int, found: Findi
         if run.row["status"] == "stalled":
             # The step in flight had its effects and no outcome.
             found.repeats += sum(left.pop(place) for place in list(left) if place[0] == run.id)
-        found.wrong += _too_late(run, had)
+        found.wrong += _too_late(run, known, had)
     if found.repeats > crashes:
         found.wrong.append(f"I5: {found.repeats} effects were repeated, with {crashes} crashes")
     for (run_id, address), times in left.items():
         found.wrong.append(f"I5: {times} effects of {address} in run {run_id}, which has no record of it")
 
 
-def _too_late(run: Run, effects: list[dict[str, Any]]) -> Iterator[str]:
+def _tries(step: Run) -> int:
+    """How many attempts of a started step came to their end."""
+    ended = step.row["status"] in ("completed", "failed") and not _says_unknown(step.row["error"])
+    return sum(note["kind"] == "attempt" for note in step.steps) + ended
+
+
+def _too_late(run: Run, known: Mapping[str, Run], effects: list[dict[str, Any]]) -> Iterator[str]:
     """I6, for runs that were not tried again as a whole."""
     if any(step["kind"] == "retry" for step in run.steps):
         return
@@ -247,6 +344,9 @@ def _too_late(run: Run, effects: list[dict[str, Any]]) -> Iterator[str]:
     for step in run.steps:
         if step["kind"] == "task":
             ends.setdefault(step["address"], []).append(step["finished_at"] / 1e6)
+        elif step["kind"] == "launch" and known[step["child_id"]].row["finished_at"] is not None:
+            finished_at = known[step["child_id"]].row["finished_at"]
+            ends.setdefault(step["address"], []).append(finished_at / 1e6)
     for effect in effects:
         owner, address = _place(effect["key"])
         ordinal = int(effect["key"].rpartition(":")[2])
@@ -263,9 +363,11 @@ def _place(key: str) -> tuple[str, str]:
 
 def _is_unknown_outcome(step: Mapping[str, Any]) -> bool:
     """Whether the record says only that nobody knows."""
-    if step["status"] != "failed" or not step["value"]:
-        return False
-    value = json.loads(step["value"])
+    return step["status"] == "failed" and _says_unknown(step["value"])
+
+
+def _says_unknown(error: str | None) -> bool:
+    value = json.loads(error) if error else None
     return isinstance(value, dict) and value.get("type") == "OutcomeUnknown"
 
 

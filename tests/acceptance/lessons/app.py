@@ -8,10 +8,10 @@ from celery import Celery
 
 from aiki_celery import Aiki
 from aiki_celery.model.events import WriteRefused
-from tests.acceptance.lessons import definitions, plain_tasks
+from tests.acceptance.lessons import definitions, plain_tasks, siblings
 from tests.harness.effects import record_effect
 
-__all__ = ["aiki", "app", "definitions", "plain_tasks"]
+__all__ = ["aiki", "app", "definitions", "plain_tasks", "siblings"]
 
 app = Celery("lessons")
 app.conf.worker_prefetch_multiplier = 1
