@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -53,11 +54,40 @@ def input_hash_off() -> None:
     Signature.hash = lambda self, values: "0" * 40  # type: ignore[method-assign]
 
 
+def count_off_lock_off() -> None:
+    """The end of a child touches its parent's row, and so locks it, only where the parent waits."""
+    waits = "aiki_runs.status = 'awaiting_steps'"
+
+    def conditional(sql: str) -> str:
+        is_count_off = sql.startswith("UPDATE aiki_runs SET await_count=CASE")
+        return re.sub(r"(WHERE aiki_runs\.id = \S+)", rf"\1 AND {waits}", sql) if is_count_off else sql
+
+    rewrite(conditional)
+
+
+def lane_release_off() -> None:
+    """The end of a child finds nobody in its lane."""
+    rewrite(lambda sql: sql.replace("aiki_runs.lane = ", "1 = 0 AND aiki_runs.lane = "))
+
+
+def heartbeat_fence_off() -> None:
+    """A step's report carries its claim, and nobody compares it."""
+    fence = r"aiki_runs\.(epoch|claim_token|status) = (\S+)"
+
+    def unfenced(sql: str) -> str:
+        return re.sub(fence, r"\2 IS NOT NULL", sql) if "SET details=" in sql else sql
+
+    rewrite(unfenced)
+
+
 MUTATIONS: dict[str, Callable[[], None]] = {
     "fencing": fencing_off,
     "write-once": write_once_off,
     "redelivery": redelivery_off,
     "input-hash": input_hash_off,
+    "count-off-lock": count_off_lock_off,
+    "lane-release": lane_release_off,
+    "heartbeat": heartbeat_fence_off,
 }
 
 if mutant := os.environ.get(MUTANT_ENV):

@@ -26,6 +26,10 @@ SUBSETS: dict[str, tuple[str, ...]] = {
         "-k",
         "sqlite and (RunEnqueued or RunPublished)",
     ),
+    # SQLite has one writer at a time: there, nothing is lost without the lock.
+    "count-off-lock": ("tests/contract/test_family_races.py", "-k", "postgres and while_the_parent_parks"),
+    "lane-release": ("tests/contract/test_started_steps.py", "-k", "map_runs_no_more"),
+    "heartbeat": ("tests/contract/test_family_fencing.py", "-k", "sqlite and heartbeat"),
     "input-hash": (
         "tests/acceptance/lessons/test_l34_changed_places.py",
         "tests/acceptance/lessons/test_l08_distinct_inputs.py",

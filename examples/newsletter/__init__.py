@@ -1,0 +1,1 @@
+"""Celery tasks that were there before, started by a workflow."""
