@@ -61,8 +61,8 @@ __all__ = [
     "Workflow",
     "workflow",
     # Existing canvas
-    "DurableCanvas",
     "durable",
+    "DurableCanvas",
     # Inside a workflow or a task
     "current_step",
     "StepFuture",

@@ -82,7 +82,7 @@ class Binding:
         return self.queue_for_step(definition, asked)
 
     def queue_for_step(self, task: Task[..., Any], asked: str | None) -> str:
-        """Give the queue of a step that is started: the call's, the task's, ours, then Celery's routing.
+        """Give the queue of a step that is started: the call's, the task's, or where Celery routes its name.
 
         Raises:
             DefinitionInvalid: The application has another Celery task of that name.

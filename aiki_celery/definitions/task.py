@@ -21,6 +21,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+#: What a Celery user may look for on a task.
+_CELERYS_OWN = frozenset({"apply", "apply_async", "delay", "s", "si", "signature", "subtask"})
+
+
 @dataclass(frozen=True, slots=True)
 class TaskSettings:
     """What ``@task`` was given."""
@@ -78,7 +82,8 @@ class Task(Generic[P, R]):
     def start(self, run: Run, /, *args: P.args, **kwargs: P.kwargs) -> StepFuture[R]:
         """Send the task to its Celery queue as a step of its own, or give the future of its recorded start.
 
-        Starts are recorded together, and their messages sent, when the workflow next waits, runs an inline step or ends.
+        Starts are recorded together, and their messages sent, when the workflow next waits, runs an inline step
+        or ends.
 
         Returns:
             A future; ``future.result()`` waits for it, ``run.gather(...)`` for many.
@@ -112,6 +117,15 @@ class Task(Generic[P, R]):
             self.name, key=key, retry=retry, queue=queue, priority=priority, timeout=timeout
         )
         return copy
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _CELERYS_OWN:
+            raise AttributeError(
+                f"{self.settings.name!r} is a task of workflows and has no {name!r}: start it from one, with "
+                f".run(run, ...) or .start(run, ...). A Celery task is made with @app.task; a workflow can start it "
+                "as it is, with run.start(task.s(...))."
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:
         return f"<task {self.name!r}>"

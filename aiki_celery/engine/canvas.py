@@ -9,19 +9,19 @@ What is played is a *plan*, plain JSON made from signatures by ``celery_binding/
 - ``{"do": "task", "signature": ...}``, a Celery task or a workflow;
 - ``{"do": "chain", "steps": [...]}``, each of which gets the result of the one before;
 - ``{"do": "group", "steps": [...], "args", "kwargs", "body"}``: all at once; the result is the list of theirs. One that
-  is a chord's header has a ``body``, whose error callbacks hear of its failure.
+  is a chord's header has a ``body`` if that has error callbacks, which hear of its failure.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic_core import from_json
 
 from aiki_celery.definitions.future import StepFuture
+from aiki_celery.engine.canvas_branches import Branch, Running, Until, lots_of, waiting_branches
 from aiki_celery.engine.canvas_steps import CanvasSteps
 from aiki_celery.engine.context import WorkflowRun
 from aiki_celery.engine.joining import wait_for
@@ -30,7 +30,6 @@ from aiki_celery.errors import ValueRejected
 from aiki_celery.model.status import StepStatus
 
 Plan = Mapping[str, Any]
-Future = StepFuture[Any]
 
 
 def play(run: WorkflowRun, plan: Plan, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -47,49 +46,6 @@ def play(run: WorkflowRun, plan: Plan, args: Sequence[Any], kwargs: Mapping[str,
         Exception: A step failed, and everything that does not depend on it is done; the first error of the canvas.
     """
     return Player(run).play(plan, args, kwargs)
-
-
-@dataclass(slots=True)
-class Until:
-    """What a branch waits for: a step, or all of several branches that begin now.
-
-    Attributes:
-        what: The step, or the branches.
-        is_last: Whether the branch is over with it, and has nothing to do of its own then.
-    """
-
-    what: Future | list[Branch]
-    is_last: bool
-
-
-Branch = Generator[Until, Any, Any]
-
-
-@dataclass(slots=True)
-class Running:
-    """A branch under way.
-
-    Attributes:
-        branch: Its code.
-        above: The branch that waits for it.
-        index: Which one of those that it waits for.
-        waits_for: The step it waits for, if it is one.
-        is_last: Whether it is over with what it waits for, and has nothing to do of its own then.
-        below: The branches it waits for.
-        outcomes: What has become of those.
-        left: How many of them are not over.
-        is_over: Whether it is.
-    """
-
-    branch: Branch
-    above: Running | None = None
-    index: int = 0
-    waits_for: Future | None = None
-    is_last: bool = False
-    below: list[Running] = field(default_factory=list)
-    outcomes: list[Any] = field(default_factory=list)
-    left: int = 0
-    is_over: bool = False
 
 
 class Failed(Exception):
@@ -236,46 +192,10 @@ class Player:
         Else a step that something follows resumes it when it is over; and of a lot that only counts as a whole, one
         that is not over is watched, for the whole cannot be over before it.
         """
-        lots = list(_lots(root))
+        lots = list(lots_of(root))
         if len(lots) == 1:
             wait_for(self._pass, lots[0], need_all=True)
         else:
             wait_for(self._pass, [lot[-1] for lot in lots], need_all=False)
-        for running in _waiting(root):
+        for running in waiting_branches(root):
             self._look(running)
-
-
-def _waiting(running: Running) -> Iterator[Running]:
-    """Give the branches, from this one down, that wait for a step."""
-    if running.waits_for is not None:
-        yield running
-    for below in running.below:
-        if not below.is_over:
-            yield from _waiting(below)
-
-
-def _lots(running: Running) -> Iterator[list[Future]]:
-    """Give the steps that a branch waits for, in lots: when a whole lot is over, and not before, something goes on."""
-    whole = _whole(running)
-    if whole is not None:
-        yield whole
-        return
-    for below in running.below:
-        # What ends with its steps only counts off, and the others have more to do: no need to watch it.
-        if not (below.is_over or (below.is_last and _whole(below) is not None)):
-            yield from _lots(below)
-
-
-def _whole(running: Running) -> list[Future] | None:
-    """Give all the steps a branch waits for if nothing can be done before the last of them is over; else None."""
-    if isinstance(running.waits_for, StepFuture):
-        return [running.waits_for]
-    futures: list[Future] = []
-    for below in running.below:
-        if below.is_over:
-            continue
-        part = _whole(below) if below.is_last else None
-        if part is None:
-            return None
-        futures += part
-    return futures

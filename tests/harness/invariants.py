@@ -173,7 +173,7 @@ def _awaiting(run: Run, known: Mapping[str, Run]) -> Iterator[str]:
     awaited = [
         known[step["child_id"]]
         for step in run.steps
-        if step["child_id"] is not None
+        if step["child_id"] in known
         and first <= step["seq"] <= last
         and f",{step['seq']}," not in (skip or "")
     ]

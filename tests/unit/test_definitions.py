@@ -158,3 +158,12 @@ def test_registry_tells_subscribers_of_old_and_new() -> None:
     registry.subscribe(lambda definition: seen.append(definition.version))
     versions(registry, "2")
     assert ["1", "2"] == seen
+
+
+@pytest.mark.parametrize("name", ["delay", "apply_async", "s"])
+def test_celerys_own_verbs_on_a_task_say_what_to_do(name: str) -> None:
+    @task(name="unit-no-celery-task")
+    def no_celery_task() -> None: ...
+
+    with pytest.raises(AttributeError, match=r"'unit-no-celery-task' is a task of workflows .* \.run\(run"):
+        getattr(no_celery_task, name)

@@ -72,7 +72,7 @@ def go_on_as(binding: Binding, claim: Claim, run: NewRun) -> Envelope:
 
 
 def _prepared(task: Any, sig: Any) -> Any:
-    """Do what ``Task.replace`` does to a signature before it is sent, but for giving it the task's place in a canvas."""
+    """Do to a signature what ``Task.replace`` does, but for sending it in the task's place in a canvas."""
     if "chord" in sig.options:
         raise ImproperlyConfigured("A signature replacing a task must not be part of a chord")
     if isinstance(sig, _chain) and not getattr(sig, "tasks", True):

@@ -19,6 +19,7 @@ from aiki_celery.celery_binding.canvas.plan_parts import (
     CHAIN_OPTIONS,
     add_body_callbacks,
     handed_down,
+    has_errbacks,
     is_empty_group,
     is_led_by_task,
     leaf_options,
@@ -175,8 +176,9 @@ class Planner:
             member.options.update({**options, **delay})
         header: Plan = {"do": "group", "steps": [self.plan(member) for member in members]}
         header |= {"args": list(sig.args), "kwargs": dict(sig.kwargs.get("kwargs") or {})}
-        # What Celery would look at to call the error callbacks, before the plan of the body changes it.
-        header["body"] = self.read(body)
+        if has_errbacks(body):
+            # What Celery would look at to call them, before the plan of the body changes it.
+            header["body"] = self.read(body)
         return {"do": "chain", "steps": [header, self.plan(body)]}
 
     def _plan_group(self, sig: Any, *, is_top: bool) -> Plan:

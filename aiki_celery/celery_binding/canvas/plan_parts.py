@@ -43,6 +43,13 @@ def is_empty_group(sig: Any) -> bool:
     return isinstance(sig, group) and not sig.tasks
 
 
+def has_errbacks(sig: Any) -> bool:
+    """Tell whether there are error callbacks anywhere in a signature."""
+    if isinstance(sig, Mapping):
+        return bool(sig.get("link_error")) or any(has_errbacks(value) for value in sig.values())
+    return isinstance(sig, (list, tuple)) and any(has_errbacks(value) for value in sig)
+
+
 def only_member(sig: Any, read: Read) -> Any:
     """Give the one member of a group of one, which a chain takes for the group; else what was given."""
     while isinstance(sig, group) and len(sig.tasks) == 1:
