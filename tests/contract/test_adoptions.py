@@ -8,17 +8,17 @@ import pytest
 
 from aiki_celery.errors import ClaimLost
 from aiki_celery.journal.journal import Journal
-from aiki_celery.model.records import AdoptedCall
+from aiki_celery.model.records import AdoptedCall, Claim
 from aiki_celery.model.status import TERMINAL, RunKind, RunStatus
 from tests.contract.adoptions import CALL, adopting, adopting_and_waiting, take, taken
 from tests.contract.counting import counting
 from tests.contract.failing import lost_answer
-from tests.contract.families import TASK, end, launched, wake_ups
-from tests.contract.rows import age, run_row, set_run
+from tests.contract.families import TASK, Parent, end, launched, wake_ups
+from tests.contract.interleaving import Interleaving, Outcome
+from tests.contract.rows import age, run_row, set_run, wipe
 from tests.contract.stories import BOB, queued, token
 
 SECOND = 1_000_000
-NOBODY: list[str] = []
 
 
 def retried(journal: Journal, run_id: str, attempt: int = 1, due_in: float = 60.0) -> None:
@@ -144,32 +144,39 @@ def test_an_end_told_from_outside_wakes_the_parent(journal: Journal, state: str,
     assert (status, "told") == (last.status, last.reason)
 
 
-def test_an_end_counts_once_however_often_it_is_told(journal: Journal) -> None:
-    """By its worker and from outside, at the same time and afterwards."""
-    parent = adopting_and_waiting(journal, 2)
-    one, other = parent.children[1], parent.children[2]
-    claim = taken(journal, one)
+@pytest.mark.parametrize("by", ["both from outside", "its worker stops", "its worker comes by"])
+def test_an_end_counts_once_however_often_it_is_told(journal: Journal, by: str) -> None:
+    """By its worker and from outside, or twice from outside, stepped through one another."""
 
-    def tell(how: int) -> list[str]:
-        if how % 2:
-            try:
-                return end(journal, claim)
-            except ClaimLost:
-                return NOBODY
-        woken = journal.adoptions.settle(one, RunStatus.COMPLETED, output="1", why="told")
+    def prepare() -> tuple[Parent, Claim]:
+        wipe(journal)
+        parent = adopting_and_waiting(journal, 2)
+        return parent, taken(journal, parent.children[1])
+
+    def tell(scene: tuple[Parent, Claim]) -> list[str]:
+        woken = journal.adoptions.settle(scene[1].run_id, RunStatus.COMPLETED, output="1", why="told")
         return [run.run_id for run in woken or ()]
 
-    with ThreadPoolExecutor(6) as pool:
-        assert [NOBODY] * 6 == list(pool.map(tell, range(6)))
-    assert ("awaiting_steps", 1) == (
-        run_row(journal, parent.id).status,
-        run_row(journal, parent.id).await_count,
-    )
+    def work(scene: tuple[Parent, Claim]) -> list[str]:
+        try:
+            return end(journal, scene[1])
+        except ClaimLost:
+            return []
 
-    assert [parent.id] == [
-        run.run_id for run in journal.adoptions.settle(other, RunStatus.FAILED, error="{}", why="told") or ()
-    ]
-    assert 1 == wake_ups(journal, parent.id)
+    def check(scene: tuple[Parent, Claim], outcome: Outcome) -> None:
+        parent = scene[0]
+        assert ([], []) == (outcome.first, outcome.second)
+        waiting = run_row(journal, parent.id)
+        assert ("awaiting_steps", 1) == (waiting.status, waiting.await_count)
+        other = taken(journal, parent.children[2])
+        assert ([parent.id], 1) == (end(journal, other), wake_ups(journal, parent.id))
+
+    first, second = {
+        "both from outside": (tell, tell),
+        "its worker stops": (work, tell),
+        "its worker comes by": (tell, work),
+    }[by]
+    Interleaving(journal, prepare, first, second, check).explore()
 
 
 def test_an_end_whose_answer_was_lost_counts_once(journal: Journal) -> None:

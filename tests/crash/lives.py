@@ -25,7 +25,7 @@ from aiki_celery.engine.sweeps.timers import sweep_timers
 from aiki_celery.model.events import RunEvent, StepCommitting
 from aiki_celery.model.records import Envelope
 from aiki_celery.model.status import RunKind
-from tests.crash.scenarios import INLINE_WAIT, LOCALLY, ONE, Scenario
+from tests.crash.scenarios import ALL, INLINE_WAIT, MOSTLY, ONE_LOCALLY, SCENARIOS, Scenario
 from tests.harness.eventually import eventually
 from tests.harness.invariants import read_runs
 
@@ -83,6 +83,7 @@ class Ground:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._is_server = not url.startswith("sqlite")
         self.app = Celery("crash", broker="memory://", set_as_current=False)
         self.aiki = Aiki(
             self.app,
@@ -101,7 +102,15 @@ class Ground:
 
     def takes_one(self, scenario: Scenario) -> bool:
         """Whether a scenario is killed here at one event of each kind alone."""
-        return scenario.points == ONE or (scenario.points == LOCALLY and not self.url.startswith("sqlite"))
+        return scenario.points not in ((ALL,) if self._is_server else (ALL, MOSTLY))
+
+    def scenarios(self) -> dict[str, Scenario]:
+        """Those that live here."""
+        return {
+            name: scenario
+            for name, scenario in SCENARIOS.items()
+            if not (self._is_server and scenario.points == ONE_LOCALLY)
+        }
 
     def live_here(self, workflow: Workflow[..., object], reference: str, after: Life | None = None) -> None:
         """Lives in this very process, undisturbed, to the run's end; leaves no connection for a child to inherit."""

@@ -218,12 +218,13 @@ def test_a_longer_task_is_not_taken_away_from_its_worker(lab: Lab) -> None:
 
 @pytest.mark.parametrize("task", ["adopted-deadly", "adopted-deadly-late"])
 def test_a_task_whose_process_is_killed_is_run_again(any_lab: Lab, task: str, tmp_path: Path) -> None:
-    """Whether Celery would have lost it (acknowledged early) or not."""
-    any_lab.start_worker(APP)
+    """Whether Celery would have lost it (acknowledged early) or not; and nobody is told that it failed."""
+    worker = any_lab.start_worker(APP)
 
     assert "survived" == calling.enqueue(task, [str(tmp_path / "flag")]).get(timeout=30)
 
     assert 2 == any_lab.effects.count("deadly")
+    assert "WorkerLostError" not in worker.log()
 
 
 def test_a_task_whose_worker_is_killed_is_run_again(any_lab: Lab) -> None:
@@ -315,13 +316,16 @@ def test_lost_messages_are_sent_again(any_lab: Lab) -> None:
     assert 1 == any_lab.effects.count("add")
 
 
-def test_tasks_are_steps_after_the_broker_was_away(lab: Lab, redis_server: RedisServer) -> None:
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_tasks_are_steps_after_the_broker_was_away(lab: Lab, redis_server: RedisServer, pool: str) -> None:
     """Celery makes its handlers anew at each connection, and ours with them."""
-    worker = lab.start_worker(APP)
+    worker = lab.start_worker(APP, pool=pool)
     assert [1] == adding.enqueue(1).get(timeout=30)
 
     redis_server.restart()
     eventually(lambda: worker.log().count("Connected to redis") > 1, 30, "the worker to come back")
 
     assert [1, 2] == adding.enqueue(2).get(timeout=30)
+    if pool == "prefork":
+        assert "TimeLimitExceeded" == calling.enqueue("adopted-limited", [30.0]).get(timeout=30)["failed"]
     assert 0 == answers(worker)
