@@ -99,7 +99,7 @@ def live_undisturbed(
 def test_run_survives_a_crash_at(
     event: type[RunEvent], ground: Ground, module_effects: Effects, undisturbed: dict[str, Undisturbed]
 ) -> None:
-    """Each scenario, killed at its first, middle and last such event, or one of them, ends as if nothing had happened."""
+    """Each scenario, killed at its first, middle and last such event or one of them, ends as if undisturbed."""
     injections = sum(
         inject(event, occurrence, lives, name, known, ground, module_effects)
         for name, known in undisturbed.items()

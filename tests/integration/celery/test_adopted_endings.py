@@ -66,20 +66,19 @@ def test_each_state_of_celerys_has_one_of_ours(
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds", "attempt"),
-    [
-        (Retry(when=5), 35, 2),
-        (Retry(when=None), 30, 2),
-        (Retry(when=datetime.now(timezone.utc) + timedelta(seconds=60)), 90, 2),
-        (Retry(when=datetime.now(timezone.utc) - timedelta(seconds=60)), 30, 2),
-    ],
+    ("when", "seconds"), [("5 s", 35), ("now", 30), ("in a minute", 90), ("long ago", 30)]
 )
-def test_a_lost_try_is_sent_when_it_is_overdue(aiki: Aiki, value: Any, seconds: float, attempt: int) -> None:
+def test_a_lost_try_is_sent_when_it_is_overdue(aiki: Aiki, when: str, seconds: float) -> None:
     """Celery's own message has that long to come."""
-    row, _ = ended(aiki, states.RETRY, value)
+    now = datetime.now(timezone.utc)
+    minute = timedelta(seconds=60)
+    instants: dict[str, Any] = {"5 s": 5, "now": None, "in a minute": now + minute, "long ago": now - minute}
+
+    row, _ = ended(aiki, states.RETRY, Retry(when=instants[when]))
+
     left = (row.due_at - aiki.journal.now()) / SECOND
     assert seconds - 10 < left <= seconds + 1
-    assert attempt == row.attempt
+    assert 2 == row.attempt
 
 
 def test_hooks_hear_of_it(sqlite_url: str, aiki: Aiki) -> None:
