@@ -91,7 +91,7 @@ class Player:
             # A retry puts these aside, and keeps whatever else has ended since the first of them failed.
             if places := tuple(sorted(self._redone)):
                 reached = self._pass.record.last_seq
-                self._pass.failed_at = FailedStep(result.error, places[0], places, reached)
+                self._pass.failed.append(FailedStep(result.error, places[0], places, reached))
             raise result.error
         return result
 

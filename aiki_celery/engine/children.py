@@ -60,6 +60,7 @@ def launch_child(
         return StepFuture(run, workflow, replayed(current, workflow.name, recorded), key)
     check_record(current, address)
     current.check_size(bound.text, workflow.name, "the input")
+    queue = current.route(workflow, options.queue)
     seq, now = current.next_seq(), current.clock.now()
     child_id = child_run_id(current.claim.run_id, seq)
     record = StepRecord(
@@ -74,7 +75,6 @@ def launch_child(
         finished_at=now,
         child_id=child_id,
     )
-    queue = current.route(workflow, options.queue)
     limit = current.settings.max_payload
     child = NewChild(
         run=make_run(

@@ -224,5 +224,4 @@ class Executor(Claiming):
 
 def _failed_step(current: Pass, error: Exception) -> FailedStep | None:
     """Give the step from which an error stems that has left the workflow's code, if it stems from one."""
-    failed = current.failed_at
-    return failed if failed is not None and stems_from(error, failed.error) else None
+    return next((failed for failed in reversed(current.failed) if stems_from(error, failed.error)), None)

@@ -38,14 +38,16 @@ def gather(current: Pass, futures: Futures, *, return_exceptions: bool) -> list[
     _check(current, futures)
     wait_for(current, futures, need_all=True)
     results = [_outcome(future) for future in futures]
-    if return_exceptions:
-        return results
-    failed = [future for future in futures if future.record.status is not StepStatus.COMPLETED]
-    if failed:
-        error = next(result for future, result in zip(futures, results, strict=True) if future is failed[0])
-        places = tuple(sorted({future.record.seq for future in failed}))
-        current.failed_at = FailedStep(error, places[0], places, current.record.last_seq)
-        raise error
+    failed = {
+        future.record.seq: error
+        for future, error in zip(futures, results, strict=True)
+        if future.record.status is not StepStatus.COMPLETED
+    }
+    places, reached = tuple(sorted(failed)), current.record.last_seq
+    for error in failed.values():
+        current.failed.append(FailedStep(error, places[0], places, reached))
+    if failed and not return_exceptions:
+        raise next(iter(failed.values()))
     return results
 
 

@@ -31,7 +31,7 @@ class PassState:
         settled_as: The state the run was left in, when it waits or was handed over.
         due_at: When a waiting run goes on, in microseconds.
         busy_with: Name of the task that is running right now, whose code must not make journaled calls.
-        failed_at: The step that failed last.
+        failed: The steps whose errors the code was given, in that order.
         reported: What the step in flight has reported of its progress, as JSON text.
         started: Starts that the code has reached and that are not written yet.
     """
@@ -53,7 +53,7 @@ class PassState:
     settled_as: RunStatus | None = None
     due_at: int | None = None
     busy_with: str | None = None
-    failed_at: FailedStep | None = None
+    failed: list[FailedStep] = field(default_factory=list)
     reported: str | None = None
     started: list[tuple[StepRecord, NewChild]] = field(default_factory=list)
     thread: int = field(default_factory=threading.get_ident)

@@ -17,7 +17,7 @@ from aiki_celery.model.status import StepKind
 
 @dataclass(frozen=True, slots=True)
 class FailedStep:
-    """The step that failed last in a pass.
+    """A step that failed, in a pass.
 
     Attributes:
         error: What it raised in the workflow.

@@ -165,7 +165,7 @@ class Step:
 
     def _raise(self, failure: str, seq: int, cause: Exception | None = None) -> NoReturn:
         raised = read_failure(failure, self._task.name, self._task.settings.raises, self.idempotency_key)
-        self._pass.failed_at = FailedStep(raised, min(self._first_seq or seq, seq))
+        self._pass.failed.append(FailedStep(raised, min(self._first_seq or seq, seq)))
         if cause is None or isinstance(cause, OutcomeUnknown):
             raise raised
         raise raised from cause

@@ -258,6 +258,23 @@ def test_retry_of_the_workflow_keeps_what_was_done_before_the_failure_was_seen(h
     assert {"a": 1, "b": 2, "between": 1, "after": 1} == steps_told()
 
 
+@workflow(name="started-given-and-raised", retry=Retry.fixed(3, 0.001))
+def given_and_raised(run: WorkflowRun) -> list[str]:
+    answers = run.gather(*[mended.start(run, word) for word in "abcd"], return_exceptions=True)
+    echo.run(run, f"{sum(isinstance(answer, Exception) for answer in answers)} failed")
+    for answer in reversed(answers):
+        if isinstance(answer, Exception):
+            raise answer
+    return [str(answer) for answer in answers]
+
+
+def test_retry_of_the_workflow_after_it_has_raised_what_it_was_given(house: House) -> None:
+    """Errors that came as values count as failures of their steps once one of them ends the workflow."""
+    switch["broken"] = ["b", "c"]
+    assert list("abcd") == house.result_of(given_and_raised)
+    assert {"a": 1, "b": 2, "c": 2, "d": 1, "2 failed": 1, "0 failed": 1} == steps_told()
+
+
 @workflow(name="started-first-failed", retry=Retry.fixed(3, 0.001))
 def first_failed(run: WorkflowRun) -> str:
     futures = [mended.start(run, word) for word in "ab"]

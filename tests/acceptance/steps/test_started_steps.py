@@ -111,3 +111,11 @@ def test_no_more_than_so_many_are_under_way_at_once(lab: Lab) -> None:
     )
     under_way = [sum(change for _, change in moments[: n + 1]) for n in range(len(moments))]
     assert 3 == max(under_way)
+
+
+def test_a_longer_step_is_not_taken_away_from_its_worker(lab: Lab) -> None:
+    lab.start_worker(APP)
+
+    assert [0] == mapping.enqueue(1, 1, 13.0).get(timeout=40)
+
+    assert 1 == lab.effects.count("slow began")
