@@ -38,6 +38,8 @@ class Replaced(Ignore):
 def watch_replacements(task: Any) -> None:
     """Have a task's ``replace`` look whether it is a step; where it is not, it does what it always did."""
     as_always = task.replace
+    if hasattr(as_always, "watches"):
+        return  # from an earlier connection of this worker
 
     def replace(sig: Any) -> Any:
         request = task.request
@@ -45,6 +47,7 @@ def watch_replacements(task: Any) -> None:
             return as_always(sig)
         return task.on_replace(_prepared(task, sig))
 
+    replace.watches = True  # type: ignore[attr-defined]
     task.replace = replace
 
 
