@@ -46,7 +46,9 @@ class Pass(PassState):
         if self.hooks:
             self.hooks.emit(StepsLaunching(claim.run_id, claim.workflow, 1))
         try:
-            written, is_new = self.references.launch(claim, record, child, return_existing=return_existing)
+            written, is_new = self.references.launch(
+                claim, record, child, return_existing=return_existing, redone=self.record.redone
+            )
         except ReferenceConflict:
             raise
         except ClaimLost as lost:

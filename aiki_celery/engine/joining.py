@@ -43,7 +43,7 @@ def gather(current: Pass, futures: Futures, *, return_exceptions: bool) -> list[
         for future, error in zip(futures, results, strict=True)
         if future.record.status is not StepStatus.COMPLETED
     }
-    places, reached = tuple(sorted(failed)), current.record.last_seq
+    places, reached = tuple(sorted(failed)), current.record.reached
     for error in failed.values():
         current.failed.append(FailedStep(error, places[0], places, reached))
     if failed and not return_exceptions:

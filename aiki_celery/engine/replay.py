@@ -45,6 +45,8 @@ class Record:
         has_order: Whether the code asks for its steps in the same order each time. Code that gives every step an
             address of its own need not.
         closes: Whether the run has started children, which may have to end with it.
+        reached: The last place that the code has come to in this pass.
+        redone: Ids of children that were put aside: another one may take their reference ids.
     """
 
     def __init__(self, steps: Iterable[StepRecord]) -> None:
@@ -60,6 +62,9 @@ class Record:
         self.unconsumed = 0
         self.has_order = True
         self.closes = False
+        self.reached = 0
+        self.redone: set[str | None] = set()
+        self._first_notes: dict[int, int] = {}
         self._unread = 0
         self._live = False
         for step in self._in_force(steps):
@@ -74,8 +79,8 @@ class Record:
                         self._outcomes[address] = [step]
                     else:
                         queue.append(step)
-                if self._notes:
-                    self._notes.pop(address, None)
+                if self._notes and (notes := self._notes.pop(address, None)):
+                    self._first_notes[step.seq] = notes[0].seq
                 self.unconsumed += 1
                 self.closes = self.closes or kind is StepKind.CHILD
             elif kind is StepKind.SLEEP or kind is StepKind.NOW or kind is StepKind.FIRST:
@@ -84,6 +89,7 @@ class Record:
                 self._notes.setdefault(address, []).append(step)
                 continue
             self._unread += 1
+        self.closes = self.closes or bool(self.redone)
 
     @property
     def is_replaying(self) -> bool:
@@ -94,6 +100,7 @@ class Record:
         """Give the place of the next record. From here on, the run is live."""
         self._live = True
         self.last_seq += 1
+        self.reached = self.last_seq
         return self.last_seq
 
     def take(self, address: str) -> StepRecord | None:
@@ -107,6 +114,8 @@ class Record:
         if found is not None:
             self.unconsumed -= 1
             self._unread -= 1
+            if found.seq > self.reached:
+                self.reached = found.seq
         return found
 
     def may_start(self, address: str) -> bool:
@@ -126,7 +135,9 @@ class Record:
         if not queue:
             return None
         self._unread -= 1
-        return queue.popleft()
+        fact = queue.popleft()
+        self.reached = max(self.reached, fact.seq)
+        return fact
 
     def calls_of(self, address: str) -> int:
         """Tell how often an address has been asked for in this pass."""
@@ -135,6 +146,10 @@ class Record:
     def notes(self, address: str) -> list[StepRecord]:
         """Give the attempts and starts recorded for the step in flight at an address."""
         return self._notes.get(address, [])
+
+    def first_seq(self, step: StepRecord) -> int:
+        """Give the place of the first record of a step: of its first failed attempt, if there was one."""
+        return self._first_notes.get(step.seq, step.seq)
 
     def left_over(self) -> list[str]:
         """Give the addresses of unconsumed outcomes, in the order they were recorded."""
@@ -179,12 +194,20 @@ class Record:
         """Leave out what :func:`aside` has written."""
         failed, _, reached = (retry.value or str(retry.seq)).partition(";")
         if not reached:
-            return [step for step in steps if step.seq < int(failed)]
+            return self._until(steps, int(failed))
         places = {int(place) for place in failed.split(",")}
         self._aside.update((place, retry.seq) for place in places)
         # Where one that failed had been the first, that is decided anew, and what came after it is done again.
         won = (step.seq for step in steps if step.kind is StepKind.FIRST and int(step.value or 0) in places)
         end = min(won, default=int(reached) + 1)
+        self.redone.update(
+            step.child_id for step in steps if step.kind is StepKind.CHILD and step.seq in places
+        )
+        return self._until(steps, end)
+
+    def _until(self, steps: list[StepRecord], end: int) -> list[StepRecord]:
+        """Leave out what is recorded from a place on."""
+        self.redone.update(step.child_id for step in steps if step.kind is StepKind.CHILD and step.seq >= end)
         return [step for step in steps if step.seq < end]
 
 

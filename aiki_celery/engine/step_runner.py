@@ -61,7 +61,7 @@ class Step:
 
     def raise_recorded(self, recorded: StepRecord) -> NoReturn:
         """Raise what a recorded failure raises."""
-        self._first_seq = recorded.seq
+        self._first_seq = self._pass.record.first_seq(recorded)
         self._raise(recorded.value or "{}", recorded.seq)
 
     def run(self) -> Any:

@@ -23,6 +23,9 @@ from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import Envelope
 from aiki_celery.model.status import RunKind, RunStatus
 
+#: Reason of a run that was cancelled because the one that had started it ended.
+ITS_PARENT_IS_OVER = "its parent is over"
+
 
 class Tie(NamedTuple):
     """Who is to be told of a run's end: a run that has started or follows it, and the place of that in its record."""
@@ -126,7 +129,7 @@ class Family:
         runs = self._runs
         woken: list[Envelope] = []
         ends_with_it: Any = runs.c.on_close == "cancel"
-        parents, why = [run_id], "its parent is over"
+        parents, why = [run_id], ITS_PARENT_IS_OVER
         while parents:
             live = (
                 select(runs.c.id, runs.c.children, runs.c.followers)

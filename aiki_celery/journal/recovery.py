@@ -100,7 +100,12 @@ class Recovery:
             *held
         )
         # The sweep of timers settles it, as the step's policy says.
-        expire = {"due_at": db_now(), "timeout": func.coalesce(runs.c.timeout, int(limit * MICROSECOND))}
+        expire: dict[str, Any] = {
+            "due_at": db_now(),
+            "timeout": func.coalesce(runs.c.timeout, int(limit * MICROSECOND)),
+        }
+        # Without an owner, so that nobody takes its process' death for a crash of the step.
+        expire |= {"owner": None, "owner_pid": None, "claim_token": None}
 
         def work() -> list[Envelope] | None:
             with self._connections.transaction() as connection:

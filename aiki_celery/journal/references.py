@@ -5,7 +5,9 @@ The database's constraint decides between two who start at once; the loser finds
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from collections.abc import Collection
+
+from sqlalchemy import Connection, bindparam, insert, null, select, update
 from sqlalchemy.exc import IntegrityError
 
 from aiki_celery.errors import ClaimLost, ReferenceConflict
@@ -15,12 +17,13 @@ from aiki_celery.journal.pass_statements import refusal
 from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.statement import Statement
 from aiki_celery.model.records import Claim, NewChild, StepRecord
-from aiki_celery.model.status import TERMINAL
+from aiki_celery.model.status import RunStatus
 
 #: How often it is tried anew when somebody else makes a run with the reference id in the same moment.
 TRIES = 10
 
-_OVER = frozenset(status.value for status in TERMINAL)
+#: An earlier child in one of these states gives its reference id to the one that is started in its place.
+_FAILED = frozenset({RunStatus.FAILED.value, RunStatus.CANCELLED.value})
 
 
 class References:
@@ -49,14 +52,31 @@ class References:
             ),
             dialect,
         )
+        self._release = Statement(
+            update(runs).where(runs.c.id == bindparam("run")).values(reference_id=null()), dialect
+        )
         self._followed = Statement(
             update(runs).where(runs.c.id == bindparam("run")).values(followers=runs.c.followers + 1), dialect
         )
 
     def launch(
-        self, claim: Claim, step: StepRecord, child: NewChild, *, return_existing: bool
+        self,
+        claim: Claim,
+        step: StepRecord,
+        child: NewChild,
+        *,
+        return_existing: bool,
+        redone: Collection[str | None] = (),
     ) -> tuple[StepRecord, bool]:
         """Record the start of a child by its reference id.
+
+        Args:
+            claim: The parent's claim.
+            step: The start.
+            child: The run it makes, if there is none.
+            return_existing: Whether a run with other input will do.
+            redone: Ids of earlier children of this parent that a retry has put aside. One of them that has failed
+                gives its reference id to the new run.
 
         Returns:
             The record, which names the run that has the reference id, and whether that run is new.
@@ -67,15 +87,20 @@ class References:
         """
         for _ in range(TRIES - 1):
             try:
-                return self._try(claim, step, child, return_existing)
+                return self._try(claim, step, child, return_existing, redone)
             except IntegrityError:
                 written = self._launches.written(claim, step.seq)
                 if written is not None:  # an earlier try was committed and its answer lost
                     return step._replace(child_id=written), written == step.child_id
-        return self._try(claim, step, child, return_existing)
+        return self._try(claim, step, child, return_existing, redone)
 
     def _try(
-        self, claim: Claim, step: StepRecord, child: NewChild, return_existing: bool
+        self,
+        claim: Claim,
+        step: StepRecord,
+        child: NewChild,
+        return_existing: bool,
+        redone: Collection[str | None],
     ) -> tuple[StepRecord, bool]:
         def work() -> tuple[StepRecord, bool]:
             with self._connections.transaction() as connection:
@@ -84,6 +109,9 @@ class References:
                 found = self._find.run(
                     connection, workflow=child.run.workflow, reference_id=child.run.reference_id
                 ).first()
+                if found is not None and found.id in redone and found.status in _FAILED:
+                    self._release.run(connection, run=found.id)
+                    found = None
                 if found is None:
                     self._launches.write(connection, claim, [step], [child])
                     return step, True
@@ -91,8 +119,8 @@ class References:
                     raise ReferenceConflict(child.run.workflow, child.run.reference_id or "", found.id)
                 known = step._replace(child_id=found.id)
                 self._launches.write(connection, claim, [known], [])
-                if found.status not in _OVER:
-                    self._add_follower(connection, claim, found.id, step.seq)
+                # Of a run that is over, too: it stays over as it is, because somebody has seen it.
+                self._add_follower(connection, claim, found.id, step.seq)
                 return known, False
 
         return self._connections.retrying(work)

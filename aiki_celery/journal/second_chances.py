@@ -16,6 +16,7 @@ from aiki_celery.errors import RunError, RunNotFound
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_now
 from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
+from aiki_celery.journal.family import ITS_PARENT_IS_OVER
 from aiki_celery.journal.history import appended
 from aiki_celery.journal.schema import Schema
 from aiki_celery.model.clock import MICROSECOND
@@ -68,6 +69,11 @@ class SecondChances:
                     raise RunError(
                         f"Run {run_id} was started by run {run.parent_id}, which has had its outcome. Retry that one."
                     )
+                if run.followers:
+                    raise RunError(
+                        f"Run {run_id} was found by its reference id by {run.followers} other run(s), which have had "
+                        "its outcome. Retry those of them that failed, or start it anew under another reference id."
+                    )
                 self._queue(connection, run_id, run)
                 return envelope(run)
 
@@ -78,6 +84,7 @@ class SecondChances:
         facts = (
             runs.c.status,
             runs.c.parent_id,
+            runs.c.followers,
             runs.c.error,
             runs.c.attempt,
             runs.c.epoch,
@@ -86,11 +93,32 @@ class SecondChances:
         columns = [runs.c[name] for name in ENVELOPE_COLUMNS]
         return select(*columns, *facts).where(runs.c.id == run_id).with_for_update()
 
+    def _ended_with(self, connection: Connection, run_id: str) -> set[int]:
+        """Give the places of children that were cancelled because the run had ended: they are started again."""
+        runs, steps = self._runs, self._steps
+        cancelled = (
+            select(steps.c.seq)
+            .select_from(steps.join(runs, runs.c.id == steps.c.child_id))
+            .where(
+                steps.c.run_id == run_id,
+                steps.c.kind == StepKind.CHILD.value,
+                runs.c.status == RunStatus.CANCELLED.value,
+                runs.c.reason == ITS_PARENT_IS_OVER,
+            )
+        )
+        markers = select(steps.c.value).where(steps.c.run_id == run_id, steps.c.kind == StepKind.RETRY.value)
+        before: set[int] = set()
+        for (marker,) in connection.execute(markers):
+            places, _, reached = (marker or "").partition(";")
+            before |= {int(place) for place in places.split(",")} if reached else set()
+        return {int(row.seq) for row in connection.execute(cancelled)} - before
+
     def _queue(self, connection: Connection, run_id: str, run: Any) -> None:
         runs, steps = self._runs, self._steps
         last = select(func.coalesce(func.max(steps.c.seq), 0)).where(steps.c.run_id == run_id)
         place = int(connection.execute(last).scalar_one()) + 1
         put_aside = from_json(run.error or "{}").get(ASIDE) or str(place)
+        put_aside = with_places(put_aside, self._ended_with(connection, run_id))
         connection.execute(
             insert(steps).values(
                 run_id=run_id,
@@ -128,3 +156,19 @@ class SecondChances:
                 history=appended(runs.c.history, RunStatus.QUEUED, literal("retried by hand")),
             )
         )
+
+
+def with_places(put_aside: str, places: set[int]) -> str:
+    """Give what a retry puts aside, and the starts at these places too."""
+    if not places:
+        return put_aside
+    failed, _, reached = put_aside.partition(";")
+    if not reached:
+        # Everything from a place on is what lies beyond the one before it.
+        failed, reached = "", str(int(failed) - 1)
+    kept = {int(place) for place in failed.split(",") if place} | {
+        place for place in places if place <= int(reached)
+    }
+    if not kept:
+        return put_aside
+    return f"{','.join(map(str, sorted(kept)))};{reached}"

@@ -103,7 +103,7 @@ def test_a_run_that_is_over_is_found_and_not_waited_for(journal: Journal) -> Non
     assert (child_id, False) == start(journal, two)
 
     assert not wait(journal, two)
-    assert 0 == count(journal, "followers")
+    assert 1 == count(journal, "followers")
 
 
 @pytest.mark.parametrize("is_there", [False, True])
