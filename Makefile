@@ -51,7 +51,7 @@ mutants: $(INSTALLED) ## Switch each safeguard off: the tests must notice
 	$(PY) -m tests.mutants $(ARGS)
 
 compat: $(INSTALLED) ## Celery's own integration tests, with and without Aiki
-	$(PY) tests/compat/run_celery_suite.py $(ARGS)
+	$(PY) -m tests.compat.run_celery_suite $(ARGS)
 
 bench: $(INSTALLED) ## Measure, beside the bare drivers and DBOS
 	$(PY) -m benchmarks $(ARGS)
