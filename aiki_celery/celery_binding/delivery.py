@@ -146,11 +146,7 @@ class Delivery:
             claim.workflow,
             claim.version,
         )
-        current = self._binding.journal.begin_pass(claim)
-        try:
-            current.hand_over("the worker does not have its version")
-        finally:
-            current.close()
+        self._binding.executor.give_back(claim, "the worker does not have its version")
         raise Ignore
 
 

@@ -93,7 +93,8 @@ class InlineHouse:
         if taken is None:
             return
         claim, steps = taken
-        self._parents.add(run_id)
+        if claim.kind is RunKind.WORKFLOW:
+            self._parents.add(run_id)  # nothing else starts runs
         outcome: Outcome | None = None
         if claim.kind.is_celery_task:
             run_here(binding, claim, self.publish)

@@ -76,8 +76,12 @@ class StepTask(Task):
             raise Ignore
         claim, steps = taken
         task = registry.task(claim.workflow)
-        assert task is not None
-        assert claim.kind is RunKind.STEP
+        if task is None or claim.kind is not RunKind.STEP:
+            logger.error(
+                "Message for run %s was sent to %r, which is no task of its kind.", run_id, self.name
+            )
+            binding.executor.give_back(claim, f"its message had been sent to {self.name!r}")
+            raise Ignore
         outcome = binding.executor.run_step(task, claim, steps, binding.process.host)
         if outcome.status is RunStatus.FAILED and outcome.exception is not None:
             # Celery only logs it, and whoever reads that wants the task's own error.

@@ -13,13 +13,12 @@ from aiki_celery.definitions.current import Run
 from aiki_celery.definitions.future import StepFuture
 from aiki_celery.definitions.values import PlainValue
 from aiki_celery.engine.current_pass import Pass
-from aiki_celery.engine.launching import check_record, replayed
+from aiki_celery.engine.launching import check_record, new_start, replayed
 from aiki_celery.engine.ports import CeleryCall
 from aiki_celery.errors import NotJournalable
 from aiki_celery.model.canonical import ENCODING_VERSION, hash_arguments
-from aiki_celery.model.ids import child_run_id
-from aiki_celery.model.records import NewChild, NewRun, StepRecord
-from aiki_celery.model.status import RunKind, StepKind, StepStatus
+from aiki_celery.model.records import NewChild, NewRun
+from aiki_celery.model.status import RunKind, StepKind
 
 _PLAIN = PlainValue()
 
@@ -51,19 +50,8 @@ def adopt(
     text = _input(call)
     options = current.signatures.options_of(signature, call, now)
     current.check_size(text, call.name, "the input")
-    seq, claim = current.next_seq(), current.claim
-    record = StepRecord(
-        seq=seq,
-        kind=StepKind.LAUNCH,
-        name=call.name,
-        address=address,
-        status=StepStatus.STARTED,
-        attempt=1,
-        epoch=claim.epoch,
-        started_at=now,
-        finished_at=now,
-        child_id=child_run_id(claim.run_id, seq),
-    )
+    claim = current.claim
+    record, child_id = new_start(current, StepKind.LAUNCH, call.name, address)
     facts: dict[str, str | None] = {
         "run": claim.run_id,
         "workflow": claim.workflow,
@@ -74,7 +62,7 @@ def adopt(
     facts |= {"secret": secrets.token_hex(8), "answer_to": claim.queue}
     child = NewChild(
         run=NewRun(
-            id=record.child_id or "",
+            id=child_id,
             workflow=call.name,
             version="",
             input=text,
@@ -85,7 +73,7 @@ def adopt(
             delay=options.delay,
         ),
         kind=RunKind.FOREIGN if options.is_foreign else RunKind.ADOPTED,
-        parent_seq=seq,
+        parent_seq=record.seq,
         call=to_json(facts).decode(),
     )
     current.start(record, child)

@@ -14,11 +14,10 @@ from aiki_celery.definitions.options import StartOptions
 from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.engine.current_pass import Pass
 from aiki_celery.engine.failures import write_failure
-from aiki_celery.engine.launching import check_record, replayed
+from aiki_celery.engine.launching import check_record, new_start, replayed
 from aiki_celery.engine.starting import make_run
 from aiki_celery.errors import ReferenceConflict
 from aiki_celery.model.clock import MICROSECOND
-from aiki_celery.model.ids import child_run_id
 from aiki_celery.model.records import NewChild, StepRecord
 from aiki_celery.model.status import RunKind, StepKind, StepStatus
 
@@ -61,34 +60,21 @@ def launch_child(
     check_record(current, address)
     current.check_size(bound.text, workflow.name, "the input")
     queue = current.route(workflow, options.queue)
-    seq, now = current.next_seq(), current.clock.now()
-    child_id = child_run_id(current.claim.run_id, seq)
-    record = StepRecord(
-        seq=seq,
-        kind=StepKind.CHILD,
-        name=workflow.name,
-        address=address,
-        status=StepStatus.STARTED,
-        attempt=1,
-        epoch=current.claim.epoch,
-        started_at=now,
-        finished_at=now,
-        child_id=child_id,
-    )
+    record, child_id = new_start(current, StepKind.CHILD, workflow.name, address)
     limit = current.settings.max_payload
     child = NewChild(
         run=make_run(
             workflow,
             bound.values,
             bound.text,
-            _from_now(options, now),
+            _from_now(options, record.started_at),
             queue,
             limit,
             run_id=child_id,
             request=request,
         ),
         kind=RunKind.WORKFLOW,
-        parent_seq=seq,
+        parent_seq=record.seq,
         on_close="cancel" if options.on_parent_close == "cancel" else None,
     )
     current.record.closes = True

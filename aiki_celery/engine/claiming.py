@@ -26,6 +26,14 @@ class Claiming:
         """Take a started step away from a process that has had it for too long; None when it is not so."""
         return self._journal.claims.claim_expired(run_id, owner, uuid.uuid4().hex)
 
+    def give_back(self, claim: Claim, why: str) -> None:
+        """Queue a run again that was taken, for somebody else."""
+        current = self._journal.begin_pass(claim)
+        try:
+            current.hand_over(why)
+        finally:
+            current.close()
+
     def claim_new(self, run: NewRun, owner: Owner) -> tuple[Claim, list[StepRecord]] | None:
         """Journal a run whose message carried its input, as taken; None when the journal has it already."""
         token = uuid.uuid4().hex

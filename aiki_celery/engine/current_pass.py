@@ -69,7 +69,7 @@ class Pass(PassState):
             return
         steps, children = self._take_started()
         try:
-            self.family.launch(self.claim, steps, children)
+            self.launches.launch(self.claim, steps, children)
         except ClaimLost as lost:
             self.refused(lost)
         except BaseException as error:
@@ -91,7 +91,7 @@ class Pass(PassState):
         if self.hooks:
             self.hooks.emit(RunSuspending(run_id, workflow, status))
         try:
-            waits = self.family.wait(self.claim, steps, children, awaited, count, why)
+            waits = self.launches.wait(self.claim, steps, children, awaited, count, why)
         except ClaimLost as lost:
             self.refused(lost)
         except BaseException as error:

@@ -125,7 +125,7 @@ class Executor(Claiming):
             host=host,
             hooks=self._hooks,
             settings=self._settings,
-            family=self._journal.launches,
+            launches=self._journal.launches,
             references=self._journal.references,
             outcomes=self._journal.outcomes,
             publish=publish or self._publish,

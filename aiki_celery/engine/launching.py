@@ -81,20 +81,7 @@ def launch_bound(
     current.check_size(text, task.name, "the input")
     # What may be refused comes before the place is taken.
     call, queue = _call(current, address, key, task, options), current.route(task, options.queue)
-    seq, now = current.next_seq(), current.clock.now()
-    child_id = child_run_id(current.claim.run_id, seq)
-    record = StepRecord(
-        seq=seq,
-        kind=StepKind.LAUNCH,
-        name=task.name,
-        address=address,
-        status=StepStatus.STARTED,
-        attempt=1,
-        epoch=current.claim.epoch,
-        started_at=now,
-        finished_at=now,
-        child_id=child_id,
-    )
+    record, child_id = new_start(current, StepKind.LAUNCH, task.name, address)
     seconds = options.timeout or task.settings.timeout
     child = NewChild(
         run=NewRun(
@@ -109,7 +96,7 @@ def launch_bound(
             request=_time_limits(seconds),
         ),
         kind=RunKind.STEP,
-        parent_seq=seq,
+        parent_seq=record.seq,
         lane=lane,
         is_held=is_held,
         timeout=None if seconds is None else int(seconds * MICROSECOND),
@@ -117,6 +104,25 @@ def launch_bound(
     )
     current.start(record, child)
     return StepFuture(run, task, record, key)
+
+
+def new_start(current: Pass, kind: StepKind, name: str, address: str) -> tuple[StepRecord, str]:
+    """Take the next place of the record for a start; give that, and the id of the run it makes."""
+    seq, now = current.next_seq(), current.clock.now()
+    child_id = child_run_id(current.claim.run_id, seq)
+    record = StepRecord(
+        seq=seq,
+        kind=kind,
+        name=name,
+        address=address,
+        status=StepStatus.STARTED,
+        attempt=1,
+        epoch=current.claim.epoch,
+        started_at=now,
+        finished_at=now,
+        child_id=child_id,
+    )
+    return record, child_id
 
 
 def check_record(current: Pass, address: str) -> None:

@@ -43,7 +43,7 @@ class PassState:
     host: Host
     hooks: Lifecycle
     settings: AikiSettings
-    family: Launches
+    launches: Launches
     references: References
     outcomes: Outcomes
     publish: Publish

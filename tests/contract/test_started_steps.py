@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from celery.exceptions import Ignore
 
 from aiki_celery import InputInvalid, Retry, TaskFailed, WorkflowRun, task, workflow
 from aiki_celery.definitions.current import current_step
@@ -630,3 +631,25 @@ def _only_parent(house: House) -> str:
 def _end(house: House, run_id: str) -> tuple[str, str]:
     row = run_row(house.journal, run_id)
     return row.status, row.output
+
+
+@workflow(name="started-misdirected")
+def misdirected(run: WorkflowRun) -> str:
+    return echo.run(run, "a")
+
+
+def test_a_message_of_a_run_that_was_sent_to_a_task_gives_the_run_back(house: House) -> None:
+    """A forged or mistaken message holds nobody up."""
+    run_id = house.enqueue(misdirected)
+    task_of_echo = house.app.tasks["started-echo"]
+    task_of_echo.push_request(id=run_id, aiki={"v": 1, "first": "journal"})
+    try:
+        with pytest.raises(Ignore):
+            task_of_echo()
+    finally:
+        task_of_echo.pop_request()
+    row = run_row(house.journal, run_id)
+    assert ("queued", None, []) == (row.status, row.owner, told)
+    assert "its message had been sent to 'started-echo'" in row.history
+    house.drain()
+    assert "completed" == run_row(house.journal, run_id).status
