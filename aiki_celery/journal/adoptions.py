@@ -11,15 +11,20 @@ from collections.abc import Collection
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, null, or_, select, update
+from sqlalchemy import bindparam, func, null, or_, select, update
 
+from aiki_celery.errors import JournalUnavailable
+from aiki_celery.journal.batches import batches
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_now
-from aiki_celery.journal.family import Family, Tie
+from aiki_celery.journal.family.endings import TRIES
+from aiki_celery.journal.family.family import Family, Tie
 from aiki_celery.journal.history import appended, clean
+from aiki_celery.journal.pass_statements import fence_of, is_held
 from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.statement import Statement, is_any
-from aiki_celery.model.records import AdoptedCall, Claim, Envelope, Owner
+from aiki_celery.model.adopted_call import AdoptedCall
+from aiki_celery.model.records import Claim, Envelope, Owner
 from aiki_celery.model.status import RunKind, RunStatus
 from aiki_celery.model.transitions import sources_of
 
@@ -31,8 +36,12 @@ _OPEN = [status.value for status in sources_of(RunStatus.COMPLETED)]
 _CLAIM_COLUMNS = tuple(
     field.name
     for field in fields(Claim)
-    if field.name not in ("run_id", "token", "now", "history_length", "kind")
+    if field.name not in ("run_id", "token", "now", "history_length", "kind", "inbox")
 )
+
+
+class _Changed(Exception):
+    """The run is not as it was: undo, and look again."""
 
 
 class Adoptions:
@@ -85,19 +94,14 @@ class Adoptions:
             dialect,
         )
         self._look = Statement(
-            select(runs.c.parent_id, runs.c.parent_seq, runs.c.lane, runs.c.call, runs.c.attempt).where(
+            select(runs.c.parent_id, runs.c.parent_seq, runs.c.lane, runs.c.followers).where(
                 runs.c.id == bindparam("run"), is_celery, is_any(runs.c.status, _OPEN)
             ),
             dialect,
         )
         self._leave = Statement(
             update(runs)
-            .where(
-                runs.c.id == bindparam("run"),
-                runs.c.epoch == bindparam("fence"),
-                runs.c.claim_token == bindparam("token"),
-                runs.c.status == RunStatus.RUNNING.value,
-            )
+            .where(*is_held(runs))
             .values(
                 status=RunStatus.QUEUED.value,
                 queued_at=db_now(),
@@ -149,29 +153,22 @@ class Adoptions:
 
         def work() -> bool:
             with self._connections.autocommit() as connection:
-                left = self._leave.run(
-                    connection, run=claim.run_id, fence=claim.epoch, token=claim.token, why=clean(why)
-                )
-                return left.rowcount == 1
+                return self._leave.run(connection, **fence_of(claim), why=clean(why)).rowcount == 1
 
         return self._connections.retrying(work)
 
     def mark_handed_out(self, run_ids: Collection[str]) -> None:
         """Note that the broker has the messages of tasks of another service: from now on they are its own affair."""
         runs = self._runs
-        statement = (
-            update(runs)
-            .where(
-                runs.c.id.in_(list(run_ids)),
-                runs.c.kind == RunKind.FOREIGN.value,
-                runs.c.status == RunStatus.QUEUED.value,
-            )
-            .values(published_at=db_now(), due_at=None)
-        )
+        named = runs.c.id.in_(bindparam("ids", expanding=True))
+        is_queued = runs.c.status == RunStatus.QUEUED.value
+        statement = update(runs).where(named, runs.c.kind == RunKind.FOREIGN.value, is_queued)
+        statement = statement.values(published_at=db_now(), due_at=None)
 
         def work() -> None:
             with self._connections.autocommit() as connection:
-                connection.execute(statement)
+                for ids in batches(run_ids):
+                    connection.execute(statement, {"ids": ids})
 
         self._connections.retrying(work)
 
@@ -204,33 +201,40 @@ class Adoptions:
                 found = self._look.run(connection, run=run_id).first()
                 if found is None:
                     return None
-                woken = self._tell(connection, found)
-                if self._settle[status].run(connection, **values).rowcount != 1:
-                    connection.rollback()
-                    return None
+                followers = self._family.followers(run_id, connection) if found.followers else []
+                own = [] if found.parent_id is None else [Tie(found.parent_id, found.parent_seq, found.lane)]
+                woken = self._family.count_off_all(connection, [*own, *followers])
+                settle = self._settle[status]
+                if settle.run(connection, **values, followers=len(followers)).rowcount != 1:
+                    raise _Changed
                 return woken
 
-        return self._connections.retrying(work)
+        for _ in range(TRIES):
+            try:
+                return self._connections.retrying(work)
+            except _Changed:
+                continue  # somebody has settled it, or follows it, since we looked
+        raise JournalUnavailable(f"Run {run_id} changed again and again while its end was to be recorded.")
 
     def calls(self, run_ids: Collection[str]) -> dict[str, AdoptedCall]:
         """Give what the messages of those of these runs carry that are started Celery tasks and not over."""
         runs = self._runs
-        query = select(runs.c.id, runs.c.workflow, runs.c.input, runs.c.call, runs.c.attempt).where(
+        facts = (runs.c.workflow, runs.c.input, runs.c.call, runs.c.attempt, runs.c.claimed_at)
+        query = select(runs.c.id, *facts).where(
             runs.c.id.in_(list(run_ids)), runs.c.kind.in_(_KINDS), runs.c.status.in_(_OPEN)
         )
         rows = self._connections.read(query)
-        return {row.id: AdoptedCall(row.workflow, row.input, row.call or "{}", row.attempt) for row in rows}
-
-    def _tell(self, connection: Connection, run: Any) -> list[Envelope]:
-        if run.parent_id is None:
-            return []
-        return self._family.count_off_all(connection, [Tie(run.parent_id, run.parent_seq, run.lane)])
+        return {
+            row.id: AdoptedCall(row.workflow, row.input, row.call or "{}", row.attempt, bool(row.claimed_at))
+            for row in rows
+        }
 
     def _settled(self, status: RunStatus) -> Any:
         runs = self._runs
         return (
             update(runs)
             .where(runs.c.id == bindparam("run"), is_any(runs.c.kind, _KINDS), is_any(runs.c.status, _OPEN))
+            .where(runs.c.followers == bindparam("followers"))
             .values(
                 status=status.value,
                 reason=bindparam("note"),

@@ -1,4 +1,4 @@
-"""Taking a run: one statement moves it and bumps its epoch, a second reads its record.
+"""Taking a run: one statement moves it and bumps its epoch, a second reads its record, a third its inbox if it has one.
 
 A claim does not wait for the disk where the database lets one commit be spared that (PostgreSQL, SQLite). If the
 database fails within the moment, the claim is undone and the run is as it was before, queued; what the pass writes
@@ -13,10 +13,12 @@ from sqlalchemy import Connection, bindparam, func, null, or_, select, update
 
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_now
+from aiki_celery.journal.family.outcomes import with_children, with_outcome
 from aiki_celery.journal.history import appended, clean
-from aiki_celery.journal.outcomes import with_children, with_outcome
+from aiki_celery.journal.inbox.inbox import Inbox
 from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.statement import Statement, is_any
+from aiki_celery.model.received import Received
 from aiki_celery.model.records import Claim, Owner, StepRecord
 from aiki_celery.model.status import TIMED, RunKind, RunStatus, StepKind, StepStatus
 from aiki_celery.model.transitions import sources_of
@@ -35,6 +37,7 @@ _CLAIM_COLUMNS = (
         "request",
     ),
     *("created_at", "kind", "parent_id", "parent_seq", "lane", "timeout", "call", "details"),
+    *("events", "control", "cancel_reason", "cancelled_at", "generation", "base_seq", "scheduled_for"),
 )
 
 
@@ -48,10 +51,12 @@ class Claims:
     Args:
         connections: The database.
         schema: The tables.
+        inbox: Reads what runs have received.
     """
 
-    def __init__(self, connections: Connections, schema: Schema) -> None:
+    def __init__(self, connections: Connections, schema: Schema, inbox: Inbox) -> None:
         self._connections = connections
+        self._inbox = inbox
         dialect = connections.engine.dialect
         self._returns = bool(dialect.update_returning)
         runs, steps = schema.runs, schema.steps
@@ -84,6 +89,7 @@ class Claims:
             db_now().label("now"),
             func.length(runs.c.history).label("long"),
             runs.c.children,
+            runs.c.forked_from,
         )
         if dialect.name == "postgresql":
             # Local to this statement: its commit does not wait for the disk.
@@ -144,18 +150,26 @@ class Claims:
                 facts = self._taken(statement, connection, run_id, owner, token, what)
                 if facts is None:
                     return None
-                return _claim(run_id, token, facts), self._recorded(connection, run_id, facts)
+                received = self._inbox.read(connection, run_id) if facts.events else ()
+                received = tuple(event for event in received if event.number <= facts.events)
+                return _claim(run_id, token, facts, received), self._recorded(connection, run_id, facts)
 
         return self._connections.retrying(work)
 
     def _recorded(self, connection: Connection, run_id: str, facts: Any) -> list[StepRecord]:
         """Read the record of a run. One that nobody has had before has none."""
-        if facts.epoch == 1:
+        if facts.epoch == 1 and facts.forked_from is None:
             return []
         # The driver's own rows: a run may have a hundred thousand records.
         if facts.children:
             rows = self._record_with_children.run(connection, run=run_id).cursor.fetchall()
-            return [with_outcome(_step(row[:-4]), *row[-4:]) if row[-4] else _step(row[:-4]) for row in rows]
+            # What has ended since the claim is read when it is waited for: the run may have been cancelled meanwhile.
+            return [
+                with_outcome(_step(row[:-4]), *row[-4:])
+                if row[-1] is not None and row[-1] < facts.now
+                else _step(row[:-4])
+                for row in rows
+            ]
         return [_step(row) for row in self._record.run(connection, run=run_id).cursor.fetchall()]
 
     def _taken(
@@ -192,10 +206,10 @@ class Claims:
         return self._connections.retrying(work)
 
 
-def _claim(run_id: str, token: str, row: Any) -> Claim:
+def _claim(run_id: str, token: str, row: Any, inbox: tuple[Received, ...]) -> Claim:
     facts = {name: getattr(row, name) for name in _CLAIM_COLUMNS}
     facts["kind"] = RunKind(row.kind)
-    return Claim(run_id=run_id, token=token, now=row.now, history_length=row.long, **facts)
+    return Claim(run_id=run_id, token=token, now=row.now, history_length=row.long, inbox=inbox, **facts)
 
 
 def _step(row: Any) -> StepRecord:

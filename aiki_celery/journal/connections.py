@@ -11,9 +11,9 @@ from sqlalchemy import CompoundSelect, Connection, Engine, Row, Select
 from sqlalchemy.exc import DBAPIError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from aiki_celery.errors import JournalUnavailable, SettingInvalid
+from aiki_celery.errors import JournalUnavailable
 from aiki_celery.journal.dialect import is_transient
-from aiki_celery.journal.engines import checked_url, make_engine, system_now
+from aiki_celery.journal.engines import checked_url, engines_over, make_engine, system_now
 from aiki_celery.journal.fork_safety import ForkGate
 
 T = TypeVar("T")
@@ -32,21 +32,25 @@ class Connections:
         clock: Tells the instant in microseconds on SQLite, which has no clock of its own; tests give a fake one.
         engine: An engine to use instead of one made from the URL.
 
+    Attributes:
+        engine: What transactions run on.
+        engines: Those with pools, one of which may be the application's.
+
     Raises:
-        SettingInvalid: The URL cannot be used, or its driver is not installed.
+        SettingInvalid: The URL or the engine cannot be used, or its driver is not installed.
     """
 
     def __init__(
         self, url: str, clock: Callable[[], int] | None = None, engine: Engine | None = None
     ) -> None:
         self.url = checked_url(url) if engine is None else engine.url
-        if engine is not None and engine.dialect.name == "sqlite":
-            raise SettingInvalid(
-                "aiki_journal is an engine of SQLite: the journal prepares SQLite's connections itself. Give the URL."
-            )
-        self.engine = engine or make_engine(self.url, clock or system_now)
-        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self.engines = [self.engine]
+        pooled = engine or make_engine(self.url, clock or system_now)
+        self.engines: list[Engine] = [pooled]
+        self.engine: Engine = pooled
+        if engine is None:
+            self._autocommit: Engine = pooled.execution_options(isolation_level="AUTOCOMMIT")
+        else:
+            self.engine, self._autocommit = engines_over(engine)
         self._relaxed: Engine | None = None
         if self.dialect == "sqlite":
             self.engines.append(make_engine(self.url, clock or system_now, sync="NORMAL"))
@@ -67,11 +71,11 @@ class Connections:
         finally:
             self.give_back(connection)
 
-    def take(self) -> Connection:
-        """Give such a connection to somebody who gives it back himself, from the same thread."""
+    def take(self, engine: Engine | None = None) -> Connection:
+        """Give such a connection, or one of an engine over ours, to somebody who gives it back from the same thread."""
         self._gate.enter()
         try:
-            return self._autocommit.connect()
+            return _connected(engine or self._autocommit)
         except BaseException:
             self._gate.leave()
             raise
@@ -105,22 +109,21 @@ class Connections:
             with self.autocommit() as connection:
                 yield connection
             return
-        self._gate.enter()
+        connection = self.take(self._relaxed)
         try:
-            with self._relaxed.connect() as connection:
-                yield connection
+            yield connection
         finally:
-            self._gate.leave()
+            self.give_back(connection)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Give a connection in a transaction that commits at the end, or rolls back on an error."""
-        self._gate.enter()
+        connection = self.take(self.engine)
         try:
-            with self.engine.begin() as connection:
+            with connection.begin():
                 yield connection
         finally:
-            self._gate.leave()
+            self.give_back(connection)
 
     def retrying(self, work: Callable[[], T], *, patience: float = RETRY_FOR) -> T:
         """Do work on the database, and again when a second try may mend its error.
@@ -162,6 +165,23 @@ class Connections:
     def close(self) -> None:
         """Close every pooled connection."""
         self._gate.dispose()
+
+
+def _connected(engine: Engine) -> Connection:
+    """Connect.
+
+    Raises:
+        DBAPIError: The database could not be reached, or a pooled connection to it is lost.
+    """
+    driver = engine.dialect.loaded_dbapi.Error
+    try:
+        return engine.connect()
+    except driver as error:
+        # By setting the level, which is told to the server by the driver alone: SQLAlchemy lets its errors through.
+        is_lost = engine.dialect.is_disconnect(error, None, None)
+        raise DBAPIError.instance(
+            None, None, error, driver, connection_invalidated=is_lost, dialect=engine.dialect
+        ) from error
 
 
 def _first_line(error: BaseException) -> str:

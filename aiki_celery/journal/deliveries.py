@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import case, func, literal, select, text, update
+from sqlalchemy import Select, case, func, literal, select, text, update
 
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_asked, db_now
@@ -36,17 +36,25 @@ class Deliveries:
         self._gap = int(redelivery_after * MICROSECOND)
         # A literal, so that the partial index serves whatever plan the database keeps.
         self._queued = text("status = 'queued'")
+        # Of those that were never published this is the order in which they are due, and the one index that has it
+        # holds them side by side: no other will do, however many published ones are due before them.
+        names = ("status", "published_at", "due_at")
+        # MariaDB finds that index by counting, and would sort for an order that names what all of them have in common.
+        self._by_publication = [
+            schema.runs.c[name]
+            for name in (names[2:] if connections.dialect in ("mysql", "mariadb") else names)
+        ]
 
     def has_overdue(self) -> tuple[bool, bool]:
         """Tell whether there are queued runs that were never published, and ones published too long ago."""
-        runs = self._runs
-        with self._connections.autocommit() as connection:
-            rows = connection.execute(
-                select(runs.c.published_at.is_(None))
-                .where(self._queued, runs.c.due_at <= db_asked())
-                .limit(1000)
-            ).all()
-        return any(row[0] for row in rows), any(not row[0] for row in rows)
+        runs, was_published = self._runs, self._runs.c.published_at.is_not(None)
+        overdue = select(runs.c.id).where(self._queued, runs.c.due_at <= db_asked()).limit(1)
+        published = overdue.where(was_published).order_by(runs.c.due_at).scalar_subquery()
+        unpublished = overdue.where(~was_published).order_by(*self._by_publication).scalar_subquery()
+        looks: Select[Any] = select()
+        looks = looks.add_columns(unpublished.is_not(None).label("unsent"))
+        found = self._connections.read(looks.add_columns(published.is_not(None).label("overdue")))[0]
+        return bool(found.unsent), bool(found.overdue)
 
     def overdue_queues(self) -> list[str | None]:
         """Give the queues that have overdue published runs."""
@@ -69,7 +77,9 @@ class Deliveries:
 
     def take_unpublished(self, definitions: Collection[str], limit: int) -> list[Envelope]:
         """Mark queued runs that were never published as published now, and give their envelopes."""
-        return self._take(definitions, limit, [self._runs.c.published_at.is_(None)], None)
+        return self._take(
+            definitions, limit, [self._runs.c.published_at.is_(None)], None, order=self._by_publication
+        )
 
     def take_overdue(
         self, definitions: Collection[str], queue: str | None, limit: int, older_than: float = 0.0
@@ -88,10 +98,17 @@ class Deliveries:
             runs.c.queue == queue if queue is not None else runs.c.queue.is_(None),
             runs.c.published_at <= db_now() - int(older_than * MICROSECOND),
         ]
-        return self._take(definitions, limit, conditions, "published again: nobody had taken it")
+        why = "published again: nobody had taken it"
+        return self._take(definitions, limit, conditions, why, order=[runs.c.due_at])
 
     def _take(
-        self, definitions: Collection[str], limit: int, conditions: Sequence[Any], why: str | None
+        self,
+        definitions: Collection[str],
+        limit: int,
+        conditions: Sequence[Any],
+        why: str | None,
+        *,
+        order: Sequence[Any],
     ) -> list[Envelope]:
         runs = self._runs
         find = (
@@ -102,7 +119,7 @@ class Deliveries:
                 can_send(runs, definitions),
                 *conditions,
             )
-            .order_by(runs.c.due_at)
+            .order_by(*order)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, String, Text
+from sqlalchemy import BigInteger, Connection, Integer, String, Text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.ext.compiler import compiles
@@ -12,8 +12,22 @@ from sqlalchemy.sql.functions import FunctionElement
 
 #: Error numbers of MariaDB and MySQL that a second try may mend: deadlock, lock wait timeout, record changed, shutdown.
 _MYSQL_TRANSIENT = frozenset({1205, 1213, 1020, 1053, 1040, 1203, 2002, 2003, 2006, 2013, 2014})
+#: Those of them by which a transaction was rolled back as a whole: deadlock, record changed.
+_MYSQL_UNDONE = frozenset({1213, 1020})
 #: SQLSTATE classes and codes of PostgreSQL that a second try may mend: connection, rollback, shutdown, limits, lock.
 _POSTGRES_TRANSIENT = ("08", "40", "57P", "53", "55P03", "25006")
+#: The statement's beginning on MariaDB and MySQL. UNIX_TIMESTAMP(NOW(6)) would go by the session's time zone.
+_MYSQL_ASKED = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
+#: What errors without a code say that no second try mends: SQLite's, and libpq's own of a statement it did not send.
+_MISUSE = (
+    "no such",
+    "syntax error",
+    "readonly",
+    "unable to open",
+    "disk is full",
+    "too many SQL variables",
+    "number of parameters must be between",
+)
 
 
 class db_now(FunctionElement[int]):
@@ -32,7 +46,10 @@ def _postgres_now(element: Any, compiler: Any, **options: Any) -> str:
 @compiles(db_now, "mysql")
 @compiles(db_now, "mariadb")
 def _mysql_now(element: Any, compiler: Any, **options: Any) -> str:
-    return "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"
+    # SYSDATE alone moves within a statement, and tells the session's time, in which an hour may come twice. NOW tells
+    # the beginning in the same time: between the two lies what has passed, in every zone. Only for a statement that is
+    # under way while the clocks are put forward it is an hour more; when they are put back, the beginning holds.
+    return f"({_MYSQL_ASKED} + GREATEST(TIMESTAMPDIFF(MICROSECOND, NOW(6), SYSDATE(6)), 0))"
 
 
 @compiles(db_now, "sqlite")
@@ -60,7 +77,7 @@ def _postgres_asked(element: Any, compiler: Any, **options: Any) -> str:
 @compiles(db_asked, "mysql")
 @compiles(db_asked, "mariadb")
 def _mysql_asked(element: Any, compiler: Any, **options: Any) -> str:
-    return "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)"
+    return _MYSQL_ASKED
 
 
 @compiles(db_asked, "sqlite")
@@ -69,7 +86,10 @@ def _sqlite_asked(element: Any, compiler: Any, **options: Any) -> str:
 
 
 def key_text(length: int) -> Any:
-    """Give a column type for text that is compared: byte by byte on every database."""
+    """Give a column type for text that is compared: byte by byte, but for spaces at the end.
+
+    MariaDB and MySQL do not count those, whatever the collation, so no text that others choose may end in one.
+    """
     return String(length).with_variant(
         mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
     )
@@ -90,6 +110,22 @@ def small_number() -> Any:
     return Integer()
 
 
+def reads_the_past(dialect: str) -> bool:
+    """Tell whether a transaction may lock a row and yet read others as they were when it began.
+
+    MariaDB and MySQL let it; PostgreSQL refuses the lock, and SQLite the write.
+    """
+    return dialect in ("mysql", "mariadb")
+
+
+def has_snapshots(connection: Connection) -> bool:
+    """Tell whether a connection's transaction reads what it has not locked as it was at its first look."""
+    return reads_the_past(connection.dialect.name) and connection.get_isolation_level() not in (
+        "READ COMMITTED",
+        "READ UNCOMMITTED",
+    )
+
+
 def is_transient(error: BaseException) -> bool:
     """Tell whether trying again may mend a database error: a lost connection, a deadlock, a lock held too long."""
     if not isinstance(error, DBAPIError):
@@ -104,10 +140,27 @@ def is_transient(error: BaseException) -> bool:
     arguments = getattr(error.orig, "args", ())
     if arguments and isinstance(arguments[0], int):
         return arguments[0] in _MYSQL_TRANSIENT
-    return isinstance(error, (OperationalError, InterfaceError)) and not _is_sqlite_misuse(str(error.orig))
+    return isinstance(error, (OperationalError, InterfaceError)) and not _is_misuse(str(error.orig))
 
 
-def _is_sqlite_misuse(message: str) -> bool:
-    return any(
-        text in message for text in ("no such", "syntax error", "readonly", "unable to open", "disk is full")
-    )
+def has_undone(error: BaseException, connection: Any) -> bool:
+    """Tell whether an error of the database has undone the whole transaction, savepoints or not, or will not let it on.
+
+    Args:
+        error: The error, SQLAlchemy's own.
+        connection: Where it came up.
+    """
+    if not isinstance(error, DBAPIError):
+        return False
+    code, arguments = getattr(error.orig, "sqlstate", None), getattr(error.orig, "args", ())
+    if isinstance(code, str):
+        return code.startswith("40")
+    if arguments and isinstance(arguments[0], int):
+        return arguments[0] in _MYSQL_UNDONE
+    # SQLite gives a transaction up when the disk is full, say.
+    return not getattr(connection.connection.dbapi_connection, "in_transaction", True)
+
+
+def _is_misuse(message: str) -> bool:
+    """Tell by the text, where SQLite or psycopg gives no code, whether it would be the same the next time."""
+    return any(text in message for text in _MISUSE)

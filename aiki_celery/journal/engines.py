@@ -12,9 +12,13 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from aiki_celery.errors import SettingInvalid
+from aiki_celery.journal.dialect import reads_the_past
 
 #: Seconds that SQLite waits for another writer.
 SQLITE_BUSY = 30.0
+
+#: What the journal's work is written for.
+READ_COMMITTED = "READ COMMITTED"
 
 
 def system_now() -> int:
@@ -72,13 +76,13 @@ def make_engine(url: URL, clock: Callable[[], int], sync: str = "FULL") -> Engin
     elif backend == "postgresql":
         options["connect_args"] = {"connect_timeout": 10, "application_name": "aiki_celery"} | dict(url.query)
     else:
-        # In UTC: in a zone with daylight saving, the hour that comes twice would take the clock back.
+        # In UTC: SYSDATE, by which the clock goes, jumps where clocks are put forward.
         utc = "SET time_zone = '+00:00'"
         options["connect_args"] = {"connect_timeout": 10, "charset": "utf8mb4", "init_command": utc}
         options["pool_recycle"] = 3600
         # Avoids the gap locks of REPEATABLE READ, over which concurrent sweeps would fall. Set here and not by a
         # statement on connecting, which SQLAlchemy would undo when the connection goes back to the pool.
-        options["isolation_level"] = "READ COMMITTED"
+        options["isolation_level"] = READ_COMMITTED
     try:
         engine = create_engine(url, **options)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
@@ -90,6 +94,52 @@ def make_engine(url: URL, clock: Callable[[], int], sync: str = "FULL") -> Engin
     if backend == "sqlite":
         _prepare_sqlite(engine, clock, sync)
     return engine
+
+
+def engines_over(engine: Engine) -> tuple[Engine, Engine]:
+    """Give the engines on which the journal works over one that is the application's, which is not changed by it.
+
+    They share its pool. On MariaDB and MySQL they set READ COMMITTED on each connection they take, and it is set back
+    when the connection is given back; an engine that was made with that level saves these exchanges with the server.
+
+    Args:
+        engine: Of a server database.
+
+    Returns:
+        The engine for transactions, and the one on which each statement is a transaction.
+
+    Raises:
+        SettingInvalid: It cannot be used.
+    """
+    if engine.dialect.name == "sqlite":
+        raise SettingInvalid(
+            "aiki_journal is an engine of SQLite: the journal prepares SQLite's connections itself. Give the URL."
+        )
+    if "isolation_level" in engine.get_execution_options():
+        # It would be set last, over what the journal sets: not even AUTOCOMMIT would be left.
+        raise SettingInvalid(
+            "aiki_journal is an engine with execution_options(isolation_level=...), which would undo the levels that "
+            "the journal sets. Give the engine it was made from, or create_engine(url, isolation_level=...)."
+        )
+    default = getattr(engine.dialect, "_on_connect_isolation_level", None)
+    if default == "AUTOCOMMIT":
+        raise SettingInvalid(
+            "aiki_journal is an engine in AUTOCOMMIT mode: the journal needs transactions of several statements. Give "
+            "an engine with another isolation level, or the URL."
+        )
+    autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+    if not reads_the_past(engine.dialect.name) or default == READ_COMMITTED:
+        return engine, autocommit
+    # After AUTOCOMMIT has been set: it leaves the session's level as it is, yet sets both back at the end.
+    event.listen(autocommit, "engine_connect", _read_committed)
+    # Not one over the other: of two engines' levels, the lower one's is set last.
+    return engine.execution_options(isolation_level=READ_COMMITTED), autocommit
+
+
+def _read_committed(connection: Connection) -> None:
+    cursor = connection.connection.cursor()
+    cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {READ_COMMITTED}")
+    cursor.close()
 
 
 def _check_folder(url: URL) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from aiki_celery.journal.dialect import db_now
 from aiki_celery.model.records import Transition
 from aiki_celery.model.status import RunStatus
+from aiki_celery.model.storable_text import storable
 
 #: A history longer than this many characters is moved to a page of its own when the run next waits, so that a run which
 #: waits ten thousand times does not rewrite all of it each time.
@@ -42,8 +43,8 @@ def appended(history: Any, status: RunStatus, reason: str | ColumnElement[str]) 
 
 
 def clean(reason: str) -> str:
-    """Give a reason that fits on one line."""
-    return " ".join(reason.split())[:MAX_REASON]
+    """Give a reason that fits on one line, whatever an error's message holds."""
+    return storable(" ".join(reason.split())[:MAX_REASON])[:MAX_REASON]
 
 
 def parse(history: str) -> list[Transition]:

@@ -11,26 +11,43 @@ from aiki_celery.journal import migrate
 from aiki_celery.journal.adoptions import Adoptions
 from aiki_celery.journal.claims import Claims
 from aiki_celery.journal.connections import Connections
+from aiki_celery.journal.control.cancels import Control
+from aiki_celery.journal.control.deadlines import Deadlines
+from aiki_celery.journal.control.moves import ControlMoves
+from aiki_celery.journal.control.obedience import Obedience
 from aiki_celery.journal.deliveries import Deliveries
 from aiki_celery.journal.dialect import db_now
-from aiki_celery.journal.endings import Endings
-from aiki_celery.journal.family import Family
-from aiki_celery.journal.launches import Launches
-from aiki_celery.journal.outcomes import Outcomes
+from aiki_celery.journal.engines import system_now
+from aiki_celery.journal.family.endings import Endings
+from aiki_celery.journal.family.family import Family
+from aiki_celery.journal.family.launches import Launches
+from aiki_celery.journal.family.outcomes import Outcomes
+from aiki_celery.journal.family.references import References
+from aiki_celery.journal.forks import Forks
+from aiki_celery.journal.inbox.inbox import Inbox
 from aiki_celery.journal.pass_statements import PassStatements
 from aiki_celery.journal.passes import JournalPass
+from aiki_celery.journal.progress_notes import ProgressNotes
 from aiki_celery.journal.recovery import Recovery
-from aiki_celery.journal.references import References
+from aiki_celery.journal.renewals import Renewals
 from aiki_celery.journal.replacements import Replacements
+from aiki_celery.journal.schedules.schedules import Schedules
 from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.second_chances import SecondChances
 from aiki_celery.journal.settlements import Settlements
 from aiki_celery.journal.starts import Starts
 from aiki_celery.journal.timers import Timers
+from aiki_celery.journal.transactions.announcements import Announcements
+from aiki_celery.journal.transactions.joins import Joins
+from aiki_celery.journal.transactions.starts import JoinedStarts
+from aiki_celery.journal.transactions.transactional import TransactionalSteps
 from aiki_celery.journal.views import Views
 from aiki_celery.journal.workers import Workers
 from aiki_celery.model.records import Claim
 from aiki_celery.settings import AikiSettings
+
+#: Seconds that whoever makes the tables waits for the database.
+PATIENCE_OF_PEOPLE = 10.0
 
 
 class Journal:
@@ -51,7 +68,11 @@ class Journal:
         self.schema = Schema(settings.table_prefix, settings.schema_)
         gap = settings.redelivery_after
         self.starts = Starts(self.connections, self.schema, gap)
-        self.claims = Claims(self.connections, self.schema)
+        self.joins = Joins(self.connections, self.schema, clock or system_now)
+        self.joined_starts = JoinedStarts(self.connections, self.schema)
+        self.announcements = Announcements(self.connections, self.schema, gap)
+        self.inbox = Inbox(self.connections, self.schema, gap, settings.max_events)
+        self.claims = Claims(self.connections, self.schema, self.inbox)
         self.timers = Timers(self.connections, self.schema, gap)
         self.deliveries = Deliveries(self.connections, self.schema, gap)
         family = Family(self.connections, self.schema, gap)
@@ -60,13 +81,22 @@ class Journal:
         self.second_chances = SecondChances(self.connections, self.schema, gap)
         self.adoptions = Adoptions(self.connections, self.schema, family)
         self.settlements = Settlements(self.connections, self.schema)
+        self.schedules = Schedules(self.connections, self.schema, gap)
         self.workers = Workers(self.connections, self.schema)
         self.views = Views(self.connections, self.schema)
         self.outcomes = Outcomes(self.connections, self.schema)
         self._passes = PassStatements(self.connections, self.schema)
         self._endings = Endings(self._passes, family)
-        self.launches = Launches(self.connections, self.schema, gap, self._passes, self.outcomes)
+        self.transactional = TransactionalSteps(self._passes, self._endings)
+        self.launches = Launches(self.connections, self.schema, gap, self._passes, self.outcomes, self.inbox)
+        self.obedience = Obedience(self.connections, self.schema, self._passes, self.launches)
+        self.control = Control(self.connections, self.schema, gap, family)
+        self.control_moves = ControlMoves(self.control, self.schema, gap)
+        self.deadlines = Deadlines(self.connections, self.schema, self.control)
         self.references = References(self.connections, self.schema, self.launches)
+        self.forks = Forks(self.connections, self.schema, gap)
+        self.progress_notes = ProgressNotes(self.connections, self.schema)
+        self.renewals = Renewals(self.connections, self.schema, gap, self._passes, family)
         self._ready = False
         self._lock = threading.Lock()
 
@@ -90,12 +120,23 @@ class Journal:
         return JournalPass(self._passes, self._endings, claim)
 
     def upgrade(self) -> str:
-        """Bring the tables to this package's revision, and give its name."""
+        """Bring the tables to this package's revision, and give its name.
+
+        Raises:
+            JournalUnavailable: The database could not be reached.
+        """
+        self.connections.retrying(self.now, patience=PATIENCE_OF_PEOPLE)
         return migrate.upgrade(self.connections, self.schema)
 
     def revision(self) -> str | None:
-        """Give the revision the tables are at, or None when they are not there."""
-        return migrate.current(self.connections, self.schema)
+        """Give the revision the tables are at, or None when they are not there.
+
+        Raises:
+            JournalUnavailable: The database could not be reached.
+        """
+        return self.connections.retrying(
+            lambda: migrate.current(self.connections, self.schema), patience=PATIENCE_OF_PEOPLE
+        )
 
     def now(self) -> int:
         """Give the database's instant in microseconds."""

@@ -7,6 +7,7 @@ command; nothing is ever created there by the way.
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 
 from sqlalchemy import Column, MetaData, String, Table, inspect, select
@@ -15,20 +16,39 @@ from sqlalchemy.exc import DBAPIError
 from aiki_celery.errors import SchemaMissing, SchemaOutdated
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.schema import Schema
+from aiki_celery.journal.upgrade_lock import PATIENCE, upgrading
 
 #: Revision this package's tables are at: the head of ``migrations/``.
-HEAD = "0002"
+HEAD = "0003"
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 
+#: Alembic has one upgrade under way in a process.
+_alembic = threading.Lock()
 
-def upgrade(connections: Connections, schema: Schema, revision: str = "head") -> str:
-    """Bring the journal's tables to a revision, in one transaction where the database can, and give its name."""
+
+def upgrade(
+    connections: Connections, schema: Schema, revision: str = "head", *, patience: float = PATIENCE
+) -> str:
+    """Bring the journal's tables to a revision, and give its name.
+
+    It is done in one transaction where the database can; where it cannot, an upgrade that broke off is gone on with by
+    the next one. Of processes that upgrade at once, one does it.
+
+    Args:
+        connections: The journal's database.
+        schema: The tables.
+        revision: The revision, or ``head``.
+        patience: Seconds for which an upgrade of another process is waited for.
+
+    Raises:
+        JournalUnavailable: Another upgrade took longer.
+    """
     # Here, because it takes twelve megabytes which a worker does not need.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
-    with connections.transaction() as connection:
+    with upgrading(connections, schema, patience) as connection, _alembic:
         config = Config()
         config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
         config.attributes.update(connection=connection, schema=schema)

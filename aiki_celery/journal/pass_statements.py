@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, insert, literal, null, select, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, literal, null, select, update
 
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_now
@@ -15,20 +15,8 @@ from aiki_celery.model.records import Claim
 from aiki_celery.model.status import RunStatus
 
 _COLUMNS = (
-    *(
-        "seq",
-        "kind",
-        "name",
-        "address",
-        "status",
-        "attempt",
-        "epoch",
-        "started_at",
-        "finished_at",
-        "due_at",
-        "input",
-    ),
-    "value",
+    *("seq", "kind", "name", "address", "status", "attempt", "epoch", "started_at", "finished_at"),
+    *("due_at", "input", "value"),
 )
 
 
@@ -43,6 +31,16 @@ def is_held(runs: Any) -> tuple[ColumnElement[bool], ...]:
     )
 
 
+def fence_of(claim: Claim) -> dict[str, Any]:
+    """Give what :func:`is_held` asks for."""
+    return {"run": claim.run_id, "fence": claim.epoch, "token": claim.token}
+
+
+def goes_on(runs: Any) -> tuple[ColumnElement[bool], ...]:
+    """Give the fence of what a pass goes on by: it holds the run, which has not been asked to pause or to end."""
+    return (*is_held(runs), runs.c.control.is_(None))
+
+
 class PassStatements:
     """The statements of a pass, compiled once per journal.
 
@@ -55,11 +53,14 @@ class PassStatements:
         self.connections = connections
         dialect = connections.engine.dialect
         runs, steps = schema.runs, schema.steps
-        held = is_held(runs)
+        held, on = is_held(runs), goes_on(runs)
         names = ["run_id", *_COLUMNS]
         values = [bindparam(name, type_=steps.c[name].type).label(name) for name in names]
-        fenced = select(*values).where(*held).with_for_update(read=True)
+        fenced = select(*values).where(*on).with_for_update(read=True)
         self.append = Statement(insert(steps).from_select(names, fenced), dialect)
+        # What is finished is kept, whatever the run has been asked for.
+        kept = select(*values).where(*held).with_for_update(read=True)
+        self.keep = Statement(insert(steps).from_select(names, kept), dialect)
         self.insert = Statement(insert(steps).values({name: bindparam(name) for name in names}), dialect)
         self.written = Statement(
             select(steps.c.epoch, steps.c.address, steps.c.finished_at, steps.c.kind).where(
@@ -72,7 +73,7 @@ class PassStatements:
         self.park = {
             status: Statement(
                 update(runs)
-                .where(*held)
+                .where(*on)
                 .values(
                     status=status.value,
                     reason=bindparam("note"),
@@ -125,6 +126,8 @@ class PassStatements:
                     settlement=null() if told else "pending",
                     finished_at=db_now(),
                     on_close=null(),
+                    control=null(),
+                    deadline_at=null(),
                     history=appended(runs.c.history, status, why),
                     **outcome,
                     **(free if told else {}),
@@ -134,14 +137,22 @@ class PassStatements:
             for status in (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
             for told in (True, False)
         }
+        # A step that reports hears of a cancel, and may end early; of a pause it need not know.
+        unless_cancelled = func.coalesce(runs.c.control, "") != "cancel"
         self.report = Statement(
-            update(runs).where(*held).values(details=bindparam("report", type_=runs.c.details.type)), dialect
+            update(runs)
+            .where(*held, unless_cancelled)
+            .values(details=bindparam("report", type_=runs.c.details.type)),
+            dialect,
         )
         self.state = Statement(
-            select(runs.c.status, runs.c.epoch, runs.c.claim_token, runs.c.followers).where(
+            select(runs.c.status, runs.c.epoch, runs.c.claim_token, runs.c.followers, runs.c.control).where(
                 runs.c.id == bindparam("run")
             ),
             dialect,
+        )
+        self.ended = Statement(
+            select(runs.c.status, runs.c.epoch, runs.c.output).where(runs.c.id == bindparam("run")), dialect
         )
         pages = schema.history_pages
         self.turn_page = Statement(

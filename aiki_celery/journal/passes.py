@@ -13,11 +13,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from aiki_celery.errors import ClaimLost
+from aiki_celery.journal.asked import ControlAsked, refused
 from aiki_celery.journal.dialect import is_transient
 from aiki_celery.journal.driver_cursor import DriverCursor
-from aiki_celery.journal.endings import Endings, Followed
+from aiki_celery.journal.family.endings import Endings, Followed
 from aiki_celery.journal.history import PAGE, clean
-from aiki_celery.journal.pass_statements import PassStatements, refusal
+from aiki_celery.journal.pass_statements import PassStatements, fence_of, refusal
 from aiki_celery.journal.statement import Statement
 from aiki_celery.model.records import Claim, Envelope, StepRecord
 from aiki_celery.model.status import RunStatus
@@ -36,7 +37,7 @@ class JournalPass:
         self._s = statements
         self._endings = endings
         self._claim = claim
-        self._fence = {"run": claim.run_id, "fence": claim.epoch, "token": claim.token}
+        self._fence = fence_of(claim)
         self._connection: Connection | None = None
         self._cursor: DriverCursor | None = None
 
@@ -44,6 +45,7 @@ class JournalPass:
         """Write one record.
 
         Raises:
+            ControlAsked: The run is asked to pause or to end.
             ClaimLost: The run has been taken over; nothing was written.
             JournalUnavailable: The database could not be reached for too long; it may have been written.
         """
@@ -52,7 +54,7 @@ class JournalPass:
         def work() -> None:
             try:
                 if not self._appended(arranged):
-                    raise ClaimLost(self._refusal())
+                    raise self._why_refused(self._held())
             except IntegrityError:
                 if not self._is_ours(self._held(), step):
                     raise ClaimLost(self._refusal()) from None
@@ -75,6 +77,7 @@ class JournalPass:
         """Settle the run as waiting until ``due_at`` and write the records that belong to it, in one transaction.
 
         Raises:
+            ControlAsked: The run is asked to pause or to end; nothing was written.
             ClaimLost: The run has been taken over; nothing was written.
         """
         parameters = {"wake_at": due_at, "why": clean(why), "note": clean(why), "try": attempt}
@@ -131,13 +134,30 @@ class JournalPass:
         """Write what a step says of its progress; may be called from any thread.
 
         Raises:
+            ControlAsked: The run is asked to end.
             ClaimLost: The run has been taken over; nothing was written.
         """
 
         def work() -> None:
             with self._s.connections.relaxed() as connection:
                 if self._s.report.run(connection, **self._fence, report=details).rowcount == 0:
-                    raise ClaimLost(self._refusal())
+                    raise self._why_refused(connection)
+
+        self._s.connections.retrying(work)
+
+    def look(self) -> None:
+        """Make sure that the pass may go on.
+
+        Raises:
+            ControlAsked: The run is asked to pause or to end.
+            ClaimLost: The run has been taken over.
+        """
+
+        def work() -> None:
+            with self._s.connections.autocommit() as connection:
+                why = self._why_refused(connection)
+            if not isinstance(why, ControlAsked) or why.control is not None:
+                raise why
 
         self._s.connections.retrying(work)
 
@@ -211,6 +231,9 @@ class JournalPass:
         row = step._asdict()
         row.update(run_id=self._claim.run_id, kind=step.kind.value, status=step.status.value)
         return row
+
+    def _why_refused(self, connection: Connection) -> ControlAsked | ClaimLost:
+        return refused(self._claim, self._s.state.run(connection, run=self._claim.run_id).first())
 
     def _refusal(self) -> str:
         return refusal(self._claim)

@@ -8,15 +8,18 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, exists, func, literal, select, update
 
-from aiki_celery.journal.connections import Connections
+from aiki_celery.journal.connections import RETRY_FOR, Connections
 from aiki_celery.journal.dialect import db_now
 from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
-from aiki_celery.journal.family import Family, Tie
+from aiki_celery.journal.family.family import Family, Tie
 from aiki_celery.journal.history import appended, clean
 from aiki_celery.journal.schema import Schema
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import Envelope
 from aiki_celery.model.status import RunKind, RunStatus
+
+#: Most runs of one worker that are freed at once.
+MOST = 1000
 
 
 class Recovery:
@@ -53,17 +56,20 @@ class Recovery:
 
         Returns:
             What the messages of the freed runs are made from, and the runs that were stalled instead.
+
+        Raises:
+            JournalUnavailable: It is not waited for: while the database is away, nobody is heard of.
         """
         runs, workers = self._runs, self._workers
         alive = exists().where(
             workers.c.id == runs.c.owner, workers.c.beat_at > db_now() - int(ttl * MICROSECOND)
         )
-        return self._free([~alive], "its worker is gone", limit)
+        return self._free([~alive], "its worker is gone", limit, patience=0)
 
     def free_process(self, worker_id: str, pid: int) -> tuple[list[Envelope], list[Envelope]]:
         """Free the runs of one process of a worker, which has died."""
         runs = self._runs
-        return self._free([runs.c.owner == worker_id, runs.c.owner_pid == pid], f"process {pid} died", 1000)
+        return self._free([runs.c.owner == worker_id, runs.c.owner_pid == pid], f"process {pid} died", MOST)
 
     def free_unattended(
         self, worker_id: str, held: Collection[str], older_than: float
@@ -75,13 +81,16 @@ class Recovery:
             runs.c.claimed_at <= db_now() - int(older_than * MICROSECOND),
             runs.c.finished_at.is_(None) | (runs.c.finished_at <= db_now() - int(older_than * MICROSECOND)),
         ]
-        if held:
-            conditions.append(runs.c.id.not_in(list(held)))
-        return self._free(conditions, "its worker had let go of it", 1000)
+        # What is held is not named in a statement: a worker may have taken more messages than one has room for.
+        owned = self._connections.read(select(runs.c.id).where(runs.c.owner.is_not(None), *conditions))
+        let_go = sorted({row.id for row in owned}.difference(held))[:MOST]
+        if not let_go:
+            return [], []
+        return self._free([*conditions, runs.c.id.in_(let_go)], "its worker had let go of it", MOST)
 
     def free_all(self, worker_id: str) -> tuple[list[Envelope], list[Envelope]]:
         """Free every run of a worker that is ending, at once."""
-        return self._free([self._runs.c.owner == worker_id], "its worker ended", 1000)
+        return self._free([self._runs.c.owner == worker_id], "its worker ended", MOST)
 
     def fail_timed_out(self, run_id: str, worker_id: str, pid: int, limit: float) -> list[Envelope]:
         """Fail a run whose process was ended by a hard time limit; a started step's attempt counts as timed out.
@@ -96,9 +105,8 @@ class Recovery:
             runs.c.owner_pid == pid,
             runs.c.status == RunStatus.RUNNING.value,
         )
-        look = select(runs.c.kind, runs.c.parent_id, runs.c.parent_seq, runs.c.lane, runs.c.children).where(
-            *held
-        )
+        facts = (runs.c.kind, runs.c.parent_id, runs.c.parent_seq, runs.c.lane, runs.c.children)
+        look = select(*facts, runs.c.control, runs.c.cancelled_at, runs.c.cancel_reason).where(*held)
         # The sweep of timers settles it, as the step's policy says.
         expire: dict[str, Any] = {
             "due_at": db_now(),
@@ -119,7 +127,7 @@ class Recovery:
                 own = [Tie(run.parent_id, run.parent_seq, run.lane)] if run.parent_id is not None else []
                 woken = self._family.count_off_all(connection, [*own, *followers])
                 failed = update(runs).where(*held, runs.c.followers == len(followers))
-                if connection.execute(failed.values(**_timed_out(runs, limit))).rowcount != 1:
+                if connection.execute(failed.values(**_timed_out(runs, run, limit))).rowcount != 1:
                     connection.rollback()
                     return None  # somebody has taken it, or follows it, since we looked
                 return woken + (self._family.close(connection, run_id) if run.children else [])
@@ -128,7 +136,9 @@ class Recovery:
             pass
         return woken
 
-    def _free(self, conditions: Sequence[Any], why: str, limit: int) -> tuple[list[Envelope], list[Envelope]]:
+    def _free(
+        self, conditions: Sequence[Any], why: str, limit: int, *, patience: float = RETRY_FOR
+    ) -> tuple[list[Envelope], list[Envelope]]:
         runs, steps = self._runs, self._steps
         reached = (
             select(func.coalesce(func.max(steps.c.seq), 0))
@@ -136,16 +146,22 @@ class Recovery:
             .scalar_subquery()
         )
         columns = [runs.c[name] for name in ENVELOPE_COLUMNS]
+        held = (runs.c.owner.is_not(None), *conditions)
         find = (
             select(*columns, runs.c.status, runs.c.recoveries, runs.c.progress, reached.label("reached"))
-            .where(runs.c.owner.is_not(None), *conditions)
+            .where(*held)
             .limit(limit)
             .with_for_update(skip_locked=True, of=runs)
         )
+        look = select(runs.c.id).where(*held).limit(1)
 
         def work() -> tuple[list[Envelope], list[Envelope]]:
             queued: list[Envelope] = []
             stalled: list[Envelope] = []
+            with self._connections.autocommit() as connection:
+                # Nearly always there is nothing, and SQLite's one write lock is not taken for that.
+                if connection.execute(look).first() is None:
+                    return queued, stalled
             with self._connections.transaction() as connection:
                 for row in connection.execute(find).all():
                     run = envelope(row)
@@ -161,7 +177,7 @@ class Recovery:
                     self._move(connection, run, recoveries, row.reached, why)
             return queued, stalled
 
-        return self._connections.retrying(work)
+        return self._connections.retrying(work, patience=patience)
 
     def _move(self, connection: Connection, run: Envelope, recoveries: int, reached: int, why: str) -> None:
         runs = self._runs
@@ -191,19 +207,25 @@ class Recovery:
         )
 
 
-def _timed_out(runs: Any, limit: float) -> dict[str, Any]:
-    """Give what a run is set to that a hard time limit has ended."""
+def _timed_out(runs: Any, run: Any, limit: float) -> dict[str, Any]:
+    """Give what a run is set to that a hard time limit has ended: in its clean-up, it is cancelled all the same."""
     message = f"the hard time limit of {limit:g} s ended it"
+    status, why = RunStatus.FAILED, f"TimeLimitExceeded: {message}"
+    if run.cancelled_at is not None and run.control is None:
+        status = RunStatus.CANCELLED
+        why = f"{run.cancel_reason or ''}; cleaning up failed: {why}".removeprefix("; ")
     error = {"type": "TimeLimitExceeded", "message": message, "traceback": "", "attempts": 1, "args": [limit]}
     return {
-        "status": RunStatus.FAILED.value,
-        "reason": f"TimeLimitExceeded: {message}",
+        "status": status.value,
+        "reason": why,
         "error": json.dumps(error),
         "owner": None,
         "owner_pid": None,
         "claim_token": None,
         "finished_at": db_now(),
         "due_at": None,
+        "deadline_at": None,
+        "control": None,
         "on_close": None,
-        "history": appended(runs.c.history, RunStatus.FAILED, literal(f"TimeLimitExceeded: {message}")),
+        "history": appended(runs.c.history, status, literal(clean(why))),
     }

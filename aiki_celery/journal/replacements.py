@@ -54,6 +54,8 @@ class Replacements:
             "request": run.request,
             "timeout": None,
             "call": None,
+            # Like the step it was: it is cancelled with its parent, but goes on if that only comes to its end.
+            "on_close": "step",
         }
         why = literal(clean(f"{claim.workflow} was replaced; {run.workflow} goes on in its place"))
         statement = (

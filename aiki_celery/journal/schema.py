@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Index, MetaData, PrimaryKeyConstraint, Table, UniqueConstraint, text
 
 from aiki_celery.journal.dialect import instant, key_text, payload_text, small_number
+from aiki_celery.journal.schedules_table import schedules_table
 
 #: What Alembic's table of versions is called, after the prefix.
 VERSION_TABLE = "schema_version"
@@ -26,6 +27,8 @@ class Schema:
         self.steps = self._steps()
         self.history_pages = self._history_pages()
         self.followers = self._followers()
+        self.events = self._events()
+        self.schedules = schedules_table(self.metadata, self.prefix)
         self.workers = self._workers()
         self.version_table = f"{prefix}{VERSION_TABLE}"
 
@@ -84,19 +87,38 @@ class Schema:
             Column("await_last", small_number()),
             Column("await_skip", payload_text()),
             Column("await_count", small_number()),
+            # Of events: how many it has received, and which it waits for, as JSON: how many more by their names.
+            Column("events", small_number(), nullable=False, server_default="0"),
+            Column("await_events", payload_text()),
+            # What it has been asked for while it runs, pause or cancel; why and when it was cancelled.
+            Column("control", key_text(8)),
+            Column("cancel_reason", payload_text()),
+            Column("cancelled_at", instant()),
+            Column("deadline_at", instant()),
+            # Where it comes from: another run's record, or a schedule and the time it was due.
+            Column("forked_from", key_text(155)),
+            Column("schedule", key_text(200)),
+            Column("scheduled_for", instant()),
+            # Of a run that went on as new: how often, and after which place its record begins.
+            Column("generation", small_number(), nullable=False, server_default="0"),
+            Column("base_seq", small_number(), nullable=False, server_default="0"),
+            Column("progress_note", payload_text()),
             PrimaryKeyConstraint("id", name=f"{name}_pk"),
             UniqueConstraint("workflow", "reference_id", name=f"{name}_reference"),
         )
         columns = table.c
         self._index(table, "due", columns.status, columns.due_at, where=columns.due_at.is_not(None))
         self._index(table, "owner", columns.owner, where=columns.owner.is_not(None))
-        self._index(table, "waiting", columns.status, columns.queue, where=text("status = 'queued'"))
+        queued = columns.status, columns.published_at, columns.due_at, columns.queue
+        self._index(table, "waiting", *queued, where=text("status = 'queued'"))
         self._index(table, "unsettled", columns.settlement, where=columns.settlement.is_not(None))
         self._index(table, "listed", columns.workflow, columns.created_at)
         self._index(table, "created", columns.created_at)
         family = columns.parent_id, columns.status, columns.parent_seq
         self._index(table, "family", *family, where=columns.parent_id.is_not(None))
-        self._index(table, "closing", columns.on_close, where=columns.on_close.is_not(None))
+        self._index(table, "deadline", columns.deadline_at, where=columns.deadline_at.is_not(None))
+        planned = columns.schedule, columns.scheduled_for
+        self._index(table, "planned", *planned, where=columns.schedule.is_not(None), unique=True)
         return table
 
     def _steps(self) -> Table:
@@ -145,6 +167,23 @@ class Schema:
             PrimaryKeyConstraint("run_id", "parent_id", "parent_seq", name=f"{name}_pk"),
         )
 
+    def _events(self) -> Table:
+        name = f"{self.prefix}events"
+        table = Table(
+            name,
+            self.metadata,
+            Column("run_id", key_text(155), nullable=False),
+            Column("number", small_number(), nullable=False),
+            Column("name", key_text(100), nullable=False),
+            # The sender's own name for it, under which it counts once.
+            Column("event_id", key_text(200)),
+            Column("payload", payload_text(), nullable=False),
+            Column("sent_at", instant(), nullable=False),
+            PrimaryKeyConstraint("run_id", "number", name=f"{name}_pk"),
+        )
+        self._index(table, "once", table.c.run_id, table.c.event_id, unique=True)
+        return table
+
     def _workers(self) -> Table:
         name = f"{self.prefix}workers"
         return Table(
@@ -159,7 +198,9 @@ class Schema:
             PrimaryKeyConstraint("id", name=f"{name}_pk"),
         )
 
-    def _index(self, table: Table, name: str, *columns: Column[object], where: object = None) -> None:
+    def _index(
+        self, table: Table, name: str, *columns: Column[object], where: object = None, unique: bool = False
+    ) -> None:
         """Add an index, partial where the database has partial indexes."""
         options = {} if where is None else {"postgresql_where": where, "sqlite_where": where}
-        Index(f"{table.name}_{name}", *columns, **options)  # type: ignore[arg-type]
+        Index(f"{table.name}_{name}", *columns, unique=unique, **options)  # type: ignore[arg-type]

@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic_core import from_json
-from sqlalchemy import Connection, func, insert, literal, select, update
+from sqlalchemy import Connection, func, insert, literal, or_, select, update
 
 from aiki_celery.errors import RunError, RunNotFound
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_now
 from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
-from aiki_celery.journal.family import ITS_PARENT_IS_OVER
+from aiki_celery.journal.family.cascade import ITS_PARENT_IS_CANCELLED, ITS_PARENT_IS_OVER
 from aiki_celery.journal.history import appended
 from aiki_celery.journal.schema import Schema
 from aiki_celery.model.clock import MICROSECOND
@@ -25,6 +25,9 @@ from aiki_celery.model.status import RunStatus, StepKind, StepStatus
 
 #: The field of a recorded error that says what a retry puts aside.
 ASIDE = "aside"
+
+#: The field that names the marker of that retry, where it has a name of its own.
+MARKER = "marker"
 
 
 class SecondChances:
@@ -45,8 +48,8 @@ class SecondChances:
         """Queue a failed run again, with a marker that puts aside what failed.
 
         Returns:
-            What its message is made from; None if an earlier try was committed, its answer lost, and the run is under
-            way already.
+            What its message is made from; None if an earlier try was committed, its answer lost, and somebody has
+            taken the run since.
 
         Raises:
             RunNotFound: There is no run with this id.
@@ -63,8 +66,11 @@ class SecondChances:
                     raise RunNotFound(run_id)
                 if run.status != RunStatus.FAILED.value:
                     if tries > 1:
-                        return None
-                    raise RunError(f"Run {run_id} is {run.status}; only a failed run can be retried.")
+                        return envelope(run) if run.status == RunStatus.QUEUED.value else None
+                    raise RunError(
+                        f"Run {run_id} is {run.status}; only a failed run can be retried. "
+                        "A stalled one is requeued; any can be forked."
+                    )
                 if run.parent_id is not None:
                     raise RunError(
                         f"Run {run_id} was started by run {run.parent_id}, which has had its outcome. Retry that one."
@@ -94,16 +100,22 @@ class SecondChances:
         return select(*columns, *facts).where(runs.c.id == run_id).with_for_update()
 
     def _ended_with(self, connection: Connection, run_id: str) -> set[int]:
-        """Give the places of children that were cancelled because the run had ended: they are started again."""
+        """Give the places of what was cancelled because the run had ended: it is started again.
+
+        So is what was asked to end, and has not come to that; and what a cancel of the run has ended that its code had
+        not been told of when it failed.
+        """
         runs, steps = self._runs, self._steps
+        reasons = (ITS_PARENT_IS_OVER, ITS_PARENT_IS_CANCELLED)
         cancelled = (
             select(steps.c.seq)
             .select_from(steps.join(runs, runs.c.id == steps.c.child_id))
             .where(
                 steps.c.run_id == run_id,
-                steps.c.kind == StepKind.CHILD.value,
-                runs.c.status == RunStatus.CANCELLED.value,
-                runs.c.reason == ITS_PARENT_IS_OVER,
+                steps.c.kind.in_((StepKind.CHILD.value, StepKind.LAUNCH.value)),
+                runs.c.status.not_in([RunStatus.COMPLETED.value, RunStatus.FAILED.value]),
+                # Of those that were cancelled before there was a column for it, the reason is at hand.
+                or_(runs.c.cancel_reason.in_(reasons), runs.c.reason.in_(reasons)),
             )
         )
         markers = select(steps.c.value).where(steps.c.run_id == run_id, steps.c.kind == StepKind.RETRY.value)
@@ -115,16 +127,18 @@ class SecondChances:
 
     def _queue(self, connection: Connection, run_id: str, run: Any) -> None:
         runs, steps = self._runs, self._steps
-        last = select(func.coalesce(func.max(steps.c.seq), 0)).where(steps.c.run_id == run_id)
+        base = select(runs.c.base_seq).where(runs.c.id == run_id).scalar_subquery()
+        last = select(func.coalesce(func.max(steps.c.seq), base)).where(steps.c.run_id == run_id)
         place = int(connection.execute(last).scalar_one()) + 1
-        put_aside = from_json(run.error or "{}").get(ASIDE) or str(place)
+        failure = from_json(run.error or "{}")
+        put_aside = failure.get(ASIDE) or str(place)
         put_aside = with_places(put_aside, self._ended_with(connection, run_id))
         connection.execute(
             insert(steps).values(
                 run_id=run_id,
                 seq=place,
                 kind=StepKind.RETRY.value,
-                name="retry",
+                name=failure.get(MARKER) or "retry",
                 address="retry",
                 status=StepStatus.FAILED.value,
                 attempt=run.attempt,
@@ -142,6 +156,9 @@ class SecondChances:
                 status=RunStatus.QUEUED.value,
                 reason=None,
                 error=None,
+                control=None,
+                cancel_reason=None,
+                cancelled_at=None,
                 settlement=None,
                 owner=None,
                 owner_pid=None,
@@ -162,7 +179,8 @@ def with_places(put_aside: str, places: set[int]) -> str:
     """Give what a retry puts aside, and the starts at these places too."""
     if not places:
         return put_aside
-    failed, _, reached = put_aside.partition(";")
+    value, at, began = put_aside.partition("@")
+    failed, _, reached = value.partition(";")
     if not reached:
         # Everything from a place on is what lies beyond the one before it.
         failed, reached = "", str(int(failed) - 1)
@@ -171,4 +189,4 @@ def with_places(put_aside: str, places: set[int]) -> str:
     }
     if not kept:
         return put_aside
-    return f"{','.join(map(str, sorted(kept)))};{reached}"
+    return f"{','.join(map(str, sorted(kept)))};{reached}{at}{began}"

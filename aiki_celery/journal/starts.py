@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from aiki_celery.errors import ReferenceConflict
@@ -33,6 +33,7 @@ COMMON = (
         "tags",
     ),
     *("encoding", "input_hash", "input"),
+    *("deadline_at", "forked_from", "schedule", "scheduled_for"),
 )
 
 
@@ -50,8 +51,7 @@ class Starts:
         self._redelivery_after = int(redelivery_after * MICROSECOND)
         dialect = connections.engine.dialect
         runs = schema.runs
-        common: dict[str, Any] = {name: bindparam(name, type_=runs.c[name].type) for name in COMMON}
-        common |= {"epoch": 0, "attempt": 1, "recoveries": 0, "progress": 0, "created_at": db_now()}
+        common = common_values(runs)
         number = runs.c.due_at.type
         self._queued = Statement(
             insert(runs).values(
@@ -65,17 +65,8 @@ class Starts:
             ),
             dialect,
         )
-        scheduled = common | {
-            "status": RunStatus.SCHEDULED.value,
-            "deliveries": 0,
-            "history": first_line(RunStatus.SCHEDULED, "enqueued with a delay"),
-        }
-        self._delayed = Statement(
-            insert(runs).values(**scheduled, due_at=db_now() + bindparam("gap", type_=number)), dialect
-        )
-        self._scheduled = Statement(
-            insert(runs).values(**scheduled, due_at=bindparam("due_at", type_=number)), dialect
-        )
+        self._delayed = Statement(insert(runs).values(delayed_values(runs)), dialect)
+        self._scheduled = Statement(insert(runs).values(scheduled_values(runs)), dialect)
         claimed = common | {"epoch": 1}
         self._claimed = Statement(
             insert(runs).values(
@@ -191,6 +182,32 @@ class Starts:
         return self._connections.retrying(work)
 
 
+def common_values(runs: Any) -> dict[str, Any]:
+    """Give the SQL of what every INSERT of a run writes."""
+    values: dict[str, Any] = {name: bindparam(name, type_=runs.c[name].type) for name in COMMON}
+    # Of the two at most one is given.
+    from_now = db_now() + bindparam("deadline_in", type_=runs.c.deadline_at.type)
+    values["deadline_at"] = func.coalesce(from_now, values["deadline_at"])
+    return values | {"epoch": 0, "attempt": 1, "recoveries": 0, "progress": 0, "created_at": db_now()}
+
+
+def delayed_values(runs: Any) -> dict[str, Any]:
+    """Give the SQL of what the INSERT of a run writes that waits for ``gap`` microseconds."""
+    return scheduled_values(runs) | {"due_at": db_now() + bindparam("gap", type_=runs.c.due_at.type)}
+
+
+def scheduled_values(runs: Any) -> dict[str, Any]:
+    """Give the SQL of what the INSERT of a run writes that waits for the instant ``due_at``."""
+    return common_values(runs) | {
+        "status": RunStatus.SCHEDULED.value,
+        "deliveries": 0,
+        "due_at": bindparam("due_at", type_=runs.c.due_at.type),
+        "history": first_line(RunStatus.SCHEDULED, "enqueued with a delay"),
+    }
+
+
 def common_row(run: NewRun) -> dict[str, Any]:
     """Give what every new run is written with."""
-    return {name: getattr(run, name) for name in COMMON}
+    seconds = run.deadline
+    deadline_in = None if seconds is None else int(seconds * MICROSECOND)
+    return {name: getattr(run, name) for name in COMMON} | {"deadline_in": deadline_in}

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, literal, select, update
 
+from aiki_celery.journal.batches import batches
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_asked, db_now
 from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
@@ -42,10 +43,17 @@ class Timers:
             .scalar_subquery()
             for status in sorted((*TIMED, RunStatus.RUNNING))
         )
-        self._next = Statement(select(db_now(), *earliest), connections.engine.dialect)
+        deadline = (
+            select(runs.c.deadline_at)
+            .where(runs.c.deadline_at.is_not(None))
+            .order_by(runs.c.deadline_at)
+            .limit(1)
+            .scalar_subquery()
+        )
+        self._next = Statement(select(db_now(), *earliest, deadline), connections.engine.dialect)
 
     def seconds_to_next(self) -> float | None:
-        """Give the seconds until the next run is due, zero or less when one is, or None when none waits for a time."""
+        """Give the seconds until the next run is due or late: zero or less when one is, None when none waits."""
         with self._connections.autocommit() as connection:
             found: list[Any] = list(self._next.run(connection).one())
         now, due = found[0], [int(instant) for instant in found[1:] if instant is not None]
@@ -114,6 +122,7 @@ class Timers:
 
         def work() -> None:
             with self._connections.autocommit() as connection:
-                connection.execute(statement, {"ids": list(run_ids)})
+                for ids in batches(run_ids):
+                    connection.execute(statement, {"ids": ids})
 
         self._connections.retrying(work)

@@ -10,8 +10,8 @@ from sqlalchemy import bindparam, func, literal, select, union_all, update
 from aiki_celery.errors import RunError, RunNotFound
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_now
+from aiki_celery.journal.family.outcomes import with_children, with_outcome
 from aiki_celery.journal.history import appended, parse
-from aiki_celery.journal.outcomes import with_children, with_outcome
 from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.statement import Statement
 from aiki_celery.model.records import RunView, StartedView, StepRecord, Transition
@@ -31,7 +31,19 @@ _VIEW = (
         "owner",
     ),
     *("queue", "input", "output", "error", "settlement", "due_at", "created_at", "claimed_at", "finished_at"),
-    *("kind", "parent_id", "details"),
+    *(
+        "kind",
+        "parent_id",
+        "details",
+        "control",
+        "cancel_reason",
+        "cancelled_at",
+        "deadline_at",
+        "forked_from",
+        "schedule",
+        "scheduled_for",
+    ),
+    *("generation", "progress_note"),
 )
 
 _LAST_PAGE = 2**31 - 1
@@ -89,6 +101,7 @@ class Views:
         reference_id: str | None = None,
         kinds: Collection[RunKind] = (),
         parent_id: str | None = None,
+        schedule: str | None = None,
         limit: int = 50,
     ) -> list[RunView]:
         """Give runs, newest first.
@@ -99,14 +112,12 @@ class Views:
             reference_id: Only the run with this reference id.
             kinds: Only runs of these kinds; empty for all.
             parent_id: Only what this run has started.
+            schedule: Only runs that this schedule has started, by due time.
             limit: Most runs to give.
         """
         runs = self._runs
-        query = (
-            select(*(runs.c[name] for name in _VIEW))
-            .order_by(runs.c.created_at.desc(), runs.c.id)
-            .limit(limit)
-        )
+        newest = runs.c.created_at if schedule is None else runs.c.scheduled_for
+        query = select(*(runs.c[name] for name in _VIEW)).order_by(newest.desc(), runs.c.id).limit(limit)
         if statuses:
             query = query.where(runs.c.status.in_([status.value for status in statuses]))
         if workflow is not None:
@@ -117,6 +128,8 @@ class Views:
             query = query.where(runs.c.kind.in_([kind.value for kind in kinds]))
         if parent_id is not None:
             query = query.where(runs.c.parent_id == parent_id)
+        if schedule is not None:
+            query = query.where(runs.c.schedule == schedule)
         return [_view(row) for row in self._connections.read(query)]
 
     def steps(self, run_id: str) -> list[StepRecord]:
@@ -194,7 +207,9 @@ class Views:
         status = self.get(run_id).status
         if tries > 1 and status is not RunStatus.STALLED:
             return  # an earlier try was committed and its answer lost
-        raise RunError(f"Run {run_id} is {status}; only a stalled run can be requeued.")
+        raise RunError(
+            f"Run {run_id} is {status}; only a stalled run can be requeued. A failed one is retried; any can be forked."
+        )
 
 
 def _view(row: Any) -> RunView:

@@ -11,7 +11,13 @@ from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
 MICROSECOND = 1_000_000
+
+#: Longest duration, in seconds: added to any instant, it still fits the journal's columns.
+LONGEST = 1000 * 366 * 86_400
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_FIRST = (datetime.min.replace(tzinfo=timezone.utc) - _EPOCH) // timedelta(microseconds=1)
+_LAST = (datetime.max.replace(tzinfo=timezone.utc) - _EPOCH) // timedelta(microseconds=1)
 
 
 class Clock(Protocol):
@@ -46,8 +52,8 @@ class AnchoredClock:
 
 
 def to_datetime(instant: int) -> datetime:
-    """Turn an instant in microseconds into an aware UTC ``datetime``."""
-    return _EPOCH + timedelta(microseconds=instant)
+    """Turn an instant in microseconds into an aware UTC ``datetime``; beyond the year 9999, into the last one."""
+    return _EPOCH + timedelta(microseconds=min(max(instant, _FIRST), _LAST))
 
 
 def from_datetime(moment: datetime) -> int:
@@ -67,9 +73,16 @@ def to_seconds(duration: timedelta | float) -> float:
     """Turn a duration given as ``timedelta`` or seconds into seconds.
 
     Raises:
-        ValueError: The duration is negative or not a number.
+        ValueError: The duration is negative, longer than 1,000 years, or none.
     """
-    seconds = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(f"a duration must be zero or more seconds, not {duration!r}")
+    try:
+        seconds = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
+    except OverflowError:  # a whole number that no float can hold
+        seconds = float("inf") if duration > 0 else -1.0  # type: ignore[operator]
+    except (TypeError, ValueError):
+        raise ValueError(f"a duration must be a timedelta or seconds, not {duration!r:.60}") from None
+    if not seconds >= 0:
+        raise ValueError(f"a duration must be zero or more seconds, not {duration!r:.60}")
+    if seconds > LONGEST:
+        raise ValueError(f"a duration must be 1,000 years at most, not {duration!r:.60}")
     return seconds

@@ -173,6 +173,30 @@ class RunParked(RunEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class EventSending(RunEvent):
+    """An event is about to be written to the run's inbox.
+
+    Attributes:
+        event: Name of the event.
+    """
+
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventSent(RunEvent):
+    """An event is in the run's inbox; if it resumes the run, the message has not been sent.
+
+    Attributes:
+        event: Name of the event.
+        is_new: Whether it counts: not if one with its id had come before.
+    """
+
+    event: str
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinishing(RunEvent):
     """The run's outcome is about to be recorded.
 
@@ -195,6 +219,58 @@ class RunFinished(RunEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class RunRenewing(RunEvent):
+    """The run is about to go on as new, with another input and an empty record.
+
+    Attributes:
+        generation: Which one is about to begin, counting from 0.
+    """
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRenewed(RunEvent):
+    """The run goes on as new and is queued; its message has not been sent.
+
+    Attributes:
+        generation: Which one has begun, counting from 0.
+    """
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested(RunEvent):
+    """A run's cancel is in the journal: the run is over, or its code will be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRequested(RunEvent):
+    """A run's pause is in the journal: it is paused, or will be when it next writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResumed(RunEvent):
+    """A paused run is queued, or waits for its start again; its message has not been sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunWoken(RunEvent):
+    """A run's sleep was ended before its time, and the run is queued; its message has not been sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelNoting(RunEvent):
+    """The pass of a run has learnt that the run is to be cancelled, and is about to record that."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelNoted(RunEvent):
+    """The cancel is recorded; the workflow's code has not been told."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecovered(RunEvent):
     """A run was taken from a dead worker or process.
 
@@ -203,6 +279,49 @@ class RunRecovered(RunEvent):
     """
 
     status: RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleFiring(RunEvent):
+    """A run that a schedule starts is about to be written to the journal.
+
+    Attributes:
+        schedule: Name of the schedule.
+        scheduled_for: The due time, in microseconds.
+    """
+
+    schedule: str
+    scheduled_for: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleFired(RunEvent):
+    """The run that a schedule has started is in the journal; its message has not been sent.
+
+    Attributes:
+        schedule: Name of the schedule.
+        scheduled_for: The due time, in microseconds.
+    """
+
+    schedule: str
+    scheduled_for: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSkipped(RunEvent):
+    """Due times of a schedule have started no run, and will not. ``run_id`` is the run that was not over, or ``""``.
+
+    Attributes:
+        schedule: Name of the schedule.
+        first: The first of these due times, in microseconds.
+        last: The last of them.
+        reason: Why.
+    """
+
+    schedule: str
+    first: int
+    last: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from aiki_celery.model.received import Received
 from aiki_celery.model.status import RunKind, RunStatus, StepKind, StepStatus
 
 
@@ -18,6 +19,7 @@ class NewRun:
     """A run to be written to the journal.
 
     ``due_at`` is an instant in microseconds; ``delay`` seconds from the database's now. At most one of them is set.
+    So it is with ``deadline_at``, and ``deadline`` in seconds.
     """
 
     id: str
@@ -34,6 +36,16 @@ class NewRun:
     delay: float | None = None
     due_at: int | None = None
     tags: str | None = None
+    deadline: float | None = None
+    deadline_at: int | None = None
+    forked_from: str | None = None
+    schedule: str | None = None
+    scheduled_for: int | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a time before it may start."""
+        return self.due_at is not None or bool(self.delay)
 
     @property
     def definition(self) -> str:
@@ -99,7 +111,7 @@ class Owner:
 class Claim:
     """A run as it was when it was taken, with the epoch and token that fence every write to it.
 
-    ``now`` is the database's instant of the claim, in microseconds.
+    ``now`` is the database's instant of the claim, in microseconds; ``inbox`` the events the run has received.
     """
 
     run_id: str
@@ -124,6 +136,14 @@ class Claim:
     timeout: int | None = None
     call: str | None = None
     details: str | None = None
+    events: int = 0
+    control: str | None = None
+    cancel_reason: str | None = None
+    cancelled_at: int | None = None
+    generation: int = 0
+    base_seq: int = 0
+    scheduled_for: int | None = None
+    inbox: tuple[Received, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,28 +181,12 @@ def envelope_of(run: NewRun, kind: RunKind = RunKind.WORKFLOW) -> Envelope:
 
 
 @dataclass(frozen=True, slots=True)
-class AdoptedCall:
-    """What the message of a started Celery task carries.
-
-    Attributes:
-        name: Name of the task.
-        input: Its arguments, as JSON text.
-        call: What its worker needs to know of the call, as JSON text.
-        attempt: Which of Celery's tries it is about, counting from 1.
-    """
-
-    name: str
-    input: str
-    call: str
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
 class RunView:
     """A run as users and tools see it. Instants are microseconds.
 
     ``kind`` tells a workflow's run from a step that one has started; ``parent_id`` is who started it. ``details`` is
-    what the step in flight last reported, as JSON text.
+    what the step in flight last reported, as JSON text. ``control`` is what a run is asked for that somebody holds:
+    ``pause`` or ``cancel``.
     """
 
     id: str
@@ -207,6 +211,15 @@ class RunView:
     kind: RunKind
     parent_id: str | None
     details: str | None
+    control: str | None
+    cancel_reason: str | None
+    cancelled_at: int | None
+    deadline_at: int | None
+    forked_from: str | None
+    schedule: str | None
+    scheduled_for: int | None
+    generation: int
+    progress_note: str | None
 
     @property
     def definition(self) -> str:

@@ -32,7 +32,16 @@ class RunStatus(str, Enum):
 TERMINAL = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED})
 
 #: States that end by themselves when their ``due_at`` has come.
-TIMED = frozenset({RunStatus.SCHEDULED, RunStatus.SLEEPING, RunStatus.AWAITING_RETRY})
+TIMED = frozenset(
+    {
+        RunStatus.SCHEDULED,
+        RunStatus.SLEEPING,
+        RunStatus.AWAITING_RETRY,
+        # Where something that is waited for has a timeout.
+        RunStatus.AWAITING_EVENT,
+        RunStatus.AWAITING_STEPS,
+    }
+)
 
 
 class StepKind(str, Enum):
@@ -47,6 +56,12 @@ class StepKind(str, Enum):
     SLEEP = "sleep"
     NOW = "now"
     RETRY = "retry"
+    EVENT = "event"
+    TIMEOUT = "timeout"
+    CALLBACK = "callback"
+    PATCH = "patch"
+    WAKE = "wake"
+    CANCEL = "cancel"
 
     __str__ = str.__str__
 

@@ -24,10 +24,11 @@ TRANSITIONS: dict[S, frozenset[S]] = {
         }
     ),
     S.SLEEPING: frozenset({S.QUEUED, S.RUNNING, S.PAUSED, S.CANCELLED}),
-    S.AWAITING_EVENT: frozenset({S.QUEUED, S.PAUSED, S.CANCELLED}),
+    S.AWAITING_EVENT: frozenset({S.QUEUED, S.RUNNING, S.PAUSED, S.CANCELLED}),
     S.AWAITING_RETRY: frozenset({S.QUEUED, S.RUNNING, S.PAUSED, S.COMPLETED, S.FAILED, S.CANCELLED}),
-    S.AWAITING_STEPS: frozenset({S.QUEUED, S.PAUSED, S.CANCELLED}),
-    S.PAUSED: frozenset({S.QUEUED, S.CANCELLED}),
+    S.AWAITING_STEPS: frozenset({S.QUEUED, S.RUNNING, S.PAUSED, S.CANCELLED}),
+    # Back to being scheduled: one that was paused before its time, and resumed before it too.
+    S.PAUSED: frozenset({S.QUEUED, S.SCHEDULED, S.CANCELLED}),
     S.STALLED: frozenset({S.QUEUED, S.COMPLETED, S.FAILED, S.CANCELLED}),
     S.COMPLETED: frozenset(),
     S.FAILED: frozenset({S.QUEUED}),

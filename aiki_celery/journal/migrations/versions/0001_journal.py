@@ -1,11 +1,10 @@
 """The journal: runs, steps, history pages, workers."""
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import context, op
 
 from aiki_celery.journal.dialect import instant, key_text, payload_text, small_number
+from aiki_celery.journal.migrations.operations import add_index, add_table
 
 revision = "0001"
 down_revision = None
@@ -18,7 +17,7 @@ def upgrade() -> None:
     schema = context.config.attributes["schema"]
     prefix, namespace = schema.prefix, schema.schema
     runs = f"{prefix}runs"
-    op.create_table(
+    add_table(
         runs,
         sa.Column("id", key_text(155), nullable=False),
         sa.Column("workflow", key_text(100), nullable=False),
@@ -55,16 +54,16 @@ def upgrade() -> None:
         sa.Column("history", payload_text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=f"{runs}_pk"),
         sa.UniqueConstraint("workflow", "reference_id", name=f"{runs}_reference"),
-        schema=namespace,
+        namespace=namespace,
     )
-    _index(runs, "due", ["status", "due_at"], namespace, "due_at IS NOT NULL")
-    _index(runs, "owner", ["owner"], namespace, "owner IS NOT NULL")
-    _index(runs, "waiting", ["status", "queue"], namespace, "status = 'queued'")
-    _index(runs, "unsettled", ["settlement"], namespace, "settlement IS NOT NULL")
-    _index(runs, "listed", ["workflow", "created_at"], namespace)
-    _index(runs, "created", ["created_at"], namespace)
+    add_index(f"{runs}_due", runs, ["status", "due_at"], namespace, where="due_at IS NOT NULL")
+    add_index(f"{runs}_owner", runs, ["owner"], namespace, where="owner IS NOT NULL")
+    add_index(f"{runs}_waiting", runs, ["status", "queue"], namespace, where="status = 'queued'")
+    add_index(f"{runs}_unsettled", runs, ["settlement"], namespace, where="settlement IS NOT NULL")
+    add_index(f"{runs}_listed", runs, ["workflow", "created_at"], namespace)
+    add_index(f"{runs}_created", runs, ["created_at"], namespace)
     steps = f"{prefix}steps"
-    op.create_table(
+    add_table(
         steps,
         sa.Column("run_id", key_text(155), nullable=False),
         sa.Column("seq", small_number(), nullable=False),
@@ -80,18 +79,18 @@ def upgrade() -> None:
         sa.Column("input", payload_text()),
         sa.Column("value", payload_text()),
         sa.PrimaryKeyConstraint("run_id", "seq", name=f"{steps}_pk"),
-        schema=namespace,
+        namespace=namespace,
         sqlite_with_rowid=False,
     )
-    op.create_table(
+    add_table(
         f"{prefix}history",
         sa.Column("run_id", key_text(155), nullable=False),
         sa.Column("page", small_number(), nullable=False),
         sa.Column("lines", payload_text(), nullable=False),
         sa.PrimaryKeyConstraint("run_id", "page", name=f"{prefix}history_pk"),
-        schema=namespace,
+        namespace=namespace,
     )
-    op.create_table(
+    add_table(
         f"{prefix}workers",
         sa.Column("id", key_text(64), nullable=False),
         sa.Column("hostname", key_text(255), nullable=False),
@@ -100,7 +99,7 @@ def upgrade() -> None:
         sa.Column("beat_at", instant(), nullable=False),
         sa.Column("info", payload_text()),
         sa.PrimaryKeyConstraint("id", name=f"{prefix}workers_pk"),
-        schema=namespace,
+        namespace=namespace,
     )
 
 
@@ -109,12 +108,3 @@ def downgrade() -> None:
     schema = context.config.attributes["schema"]
     for table in ("workers", "history", "steps", "runs"):
         op.drop_table(f"{schema.prefix}{table}", schema=schema.schema)
-
-
-def _index(
-    table: str, name: str, columns: list[str], namespace: str | None, where: str | None = None
-) -> None:
-    options: dict[str, Any] = (
-        {} if where is None else {"postgresql_where": sa.text(where), "sqlite_where": sa.text(where)}
-    )
-    op.create_index(f"{table}_{name}", table, columns, schema=namespace, **options)

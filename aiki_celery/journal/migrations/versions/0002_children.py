@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from aiki_celery.journal.dialect import instant, key_text, payload_text, small_number
+from aiki_celery.journal.migrations.operations import add_column, add_index, add_table
 
 revision = "0002"
 down_revision = "0001"
@@ -18,19 +19,20 @@ def upgrade() -> None:
     schema = context.config.attributes["schema"]
     runs, steps, namespace = f"{schema.prefix}runs", f"{schema.prefix}steps", schema.schema
     for column in _run_columns():
-        op.add_column(runs, column, schema=namespace)
-    op.add_column(steps, sa.Column("child_id", key_text(155)), schema=namespace)
+        add_column(runs, column, namespace)
+    add_column(steps, sa.Column("child_id", key_text(155)), namespace)
     followers = f"{schema.prefix}followers"
-    op.create_table(
+    add_table(
         followers,
         sa.Column("run_id", key_text(155), nullable=False),
         sa.Column("parent_id", key_text(155), nullable=False),
         sa.Column("parent_seq", small_number(), nullable=False),
         sa.PrimaryKeyConstraint("run_id", "parent_id", "parent_seq", name=f"{followers}_pk"),
-        schema=namespace,
+        namespace=namespace,
     )
-    _index(f"{runs}_family", runs, ["parent_id", "status", "parent_seq"], namespace)
-    _index(f"{runs}_closing", runs, ["on_close"], namespace)
+    family = ["parent_id", "status", "parent_seq"]
+    add_index(f"{runs}_family", runs, family, namespace, where="parent_id IS NOT NULL")
+    add_index(f"{runs}_closing", runs, ["on_close"], namespace, where="on_close IS NOT NULL")
 
 
 def downgrade() -> None:
@@ -64,8 +66,3 @@ def _run_columns() -> list[sa.Column[Any]]:
         sa.Column("await_skip", payload_text()),
         sa.Column("await_count", small_number()),
     ]
-
-
-def _index(name: str, table: str, columns: list[str], namespace: str | None) -> None:
-    where = sa.text(f"{columns[0]} IS NOT NULL")
-    op.create_index(name, table, columns, schema=namespace, postgresql_where=where, sqlite_where=where)

@@ -11,10 +11,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from aiki_celery.errors import ClaimLost
-from aiki_celery.journal.family import Family, Tie
-from aiki_celery.journal.pass_statements import PassStatements, refusal
+from aiki_celery.journal.asked import ControlAsked, is_ours
+from aiki_celery.journal.family.family import Family, Tie
+from aiki_celery.journal.pass_statements import PassStatements, fence_of, refusal
 from aiki_celery.model.records import Claim, Envelope
-from aiki_celery.model.status import RunStatus
+from aiki_celery.model.status import TIMED, RunStatus
 
 #: How often the end is tried anew when somebody has begun to follow the run in between.
 TRIES = 100
@@ -77,7 +78,7 @@ class Endings:
         followers: int,
         closes: bool,
     ) -> list[Envelope]:
-        fence = {"run": claim.run_id, "fence": claim.epoch, "token": claim.token, "followers": followers}
+        fence = fence_of(claim) | {"followers": followers}
         statement = self._s.finish[status, told]
 
         def work() -> list[Envelope]:
@@ -95,17 +96,44 @@ class Endings:
 
         return self._s.connections.retrying(work)
 
+    def end_on(
+        self, connection: Connection, claim: Claim, status: RunStatus, parameters: dict[str, Any]
+    ) -> list[Envelope]:
+        """Within a transaction: record the end of a run, and tell who has started it and who follows it.
+
+        Raises:
+            ClaimLost: The run has been taken over, or is over: by an earlier try, perhaps.
+        """
+        told: set[Tie] = set()
+        woken: list[Envelope] = []
+        own = set() if claim.parent_id is None else {_own(claim)}
+        followers: list[Tie] = []
+        for _ in range(TRIES):
+            ties = {*own, *followers}
+            woken += self._family.count_off_all(connection, list(ties - told))
+            told |= ties
+            fence = fence_of(claim) | {"followers": len(followers)}
+            if self._s.finish[status, True].run(connection, **parameters, **fence).rowcount == 1:
+                return woken
+            if not is_ours(claim, self._s.state.run(connection, run=claim.run_id).first()):
+                break
+            followers = self._family.followers(claim.run_id, connection)
+        raise ClaimLost(refusal(claim))
+
     def check_settled(self, connection: Connection, claim: Claim, status: RunStatus) -> None:
         """After a refused write: make sure that an earlier try of this claim did it, whose answer was lost.
 
         Raises:
+            ControlAsked: It was refused because the run is asked to pause or to end, and has to heed that.
             Followed: It was refused because somebody has begun to follow the run.
             ClaimLost: The run has been taken over.
         """
         state = self._s.state.run(connection, run=claim.run_id).first()
         if state is None or state.epoch != claim.epoch:
             raise ClaimLost(refusal(claim))
-        if state.status == RunStatus.RUNNING.value and state.claim_token == claim.token and state.followers:
+        if is_ours(claim, state) and status in TIMED:
+            raise ControlAsked(state.control)
+        if is_ours(claim, state) and state.followers:
             raise Followed
         if state.status != status.value:
             raise ClaimLost(refusal(claim))

@@ -10,10 +10,9 @@ from collections.abc import Collection
 from sqlalchemy import Connection, bindparam, insert, null, select, update
 from sqlalchemy.exc import IntegrityError
 
-from aiki_celery.errors import ClaimLost, ReferenceConflict
+from aiki_celery.errors import ReferenceConflict
 from aiki_celery.journal.connections import Connections
-from aiki_celery.journal.launches import Launches
-from aiki_celery.journal.pass_statements import refusal
+from aiki_celery.journal.family.launches import Launches
 from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.statement import Statement
 from aiki_celery.model.records import Claim, NewChild, StepRecord
@@ -83,6 +82,7 @@ class References:
 
         Raises:
             ReferenceConflict: The reference id is taken by a run with other input; nothing was written.
+            ControlAsked: The parent is asked to pause or to end; nothing was written.
             ClaimLost: The parent has been taken over; nothing was written.
         """
         for _ in range(TRIES - 1):
@@ -104,8 +104,7 @@ class References:
     ) -> tuple[StepRecord, bool]:
         def work() -> tuple[StepRecord, bool]:
             with self._connections.transaction() as connection:
-                if not self._launches.grow(connection, claim, 1):
-                    raise ClaimLost(refusal(claim))
+                self._launches.grow(connection, claim, 1)
                 found = self._find.run(
                     connection, workflow=child.run.workflow, reference_id=child.run.reference_id
                 ).first()

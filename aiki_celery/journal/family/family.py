@@ -9,22 +9,21 @@ whether or not the parent waits, so that a parent which is about to wait either 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, case, literal, null, or_, select, update
 
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_now, instant, small_number
 from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
+from aiki_celery.journal.family.cascade import ITS_PARENT_IS_OVER, cancel_below
+from aiki_celery.journal.family.followers import Followers
 from aiki_celery.journal.history import appended
 from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.statement import Statement
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import Envelope
-from aiki_celery.model.status import RunKind, RunStatus
-
-#: Reason of a run that was cancelled because the one that had started it ended.
-ITS_PARENT_IS_OVER = "its parent is over"
+from aiki_celery.model.status import RunStatus
 
 
 class Tie(NamedTuple):
@@ -49,6 +48,7 @@ class Family:
         dialect = connections.engine.dialect
         self._returns = bool(dialect.update_returning)
         runs, gap = schema.runs, int(redelivery_after * MICROSECOND)
+        self._gap = gap
         envelope_columns = [runs.c[name] for name in ENVELOPE_COLUMNS]
         counted = [*envelope_columns, runs.c.status, runs.c.await_count]
         place = bindparam("place", type_=small_number())
@@ -80,10 +80,12 @@ class Family:
             dialect,
         )
         followers = schema.followers
+        self._many = Followers(connections, schema, gap)
         self._followers = Statement(
-            select(followers.c.parent_id, followers.c.parent_seq).where(
-                followers.c.run_id == bindparam("run")
-            ),
+            select(followers.c.parent_id, followers.c.parent_seq)
+            .where(followers.c.run_id == bindparam("run"))
+            # What was committed last, whatever the caller's transaction saw when it began.
+            .with_for_update(read=True),
             dialect,
         )
         self._runs = runs
@@ -124,32 +126,17 @@ class Family:
         """Within the transaction that ends a run: cancel its children that end with it, and all that those started.
 
         Returns:
-            What the messages of those runs are made from that waited for one of them.
+            What the messages of those runs are made from that go on because of it: to clean up, or to be told.
         """
-        runs = self._runs
-        woken: list[Envelope] = []
-        ends_with_it: Any = runs.c.on_close == "cancel"
-        parents, why = [run_id], ITS_PARENT_IS_OVER
-        while parents:
-            live = (
-                select(runs.c.id, runs.c.children, runs.c.followers)
-                .where(runs.c.parent_id.in_(parents), ends_with_it, runs.c.finished_at.is_(None))
-                .order_by(runs.c.id)
-                .with_for_update()
-            )
-            found = connection.execute(live).all()
-            if not found:
-                break
-            connection.execute(
-                update(runs).where(runs.c.id.in_([row.id for row in found])).values(**_cancelled(runs, why))
-            )
-            for row in found:
-                if row.followers:
-                    woken += self.count_off_all(connection, self.followers(row.id, connection))
-            parents, why = [row.id for row in found if row.children], "who started it was cancelled"
-            # What a cancelled run has started ends with it; what a completed one has started goes on.
-            ends_with_it = or_(runs.c.on_close == "cancel", runs.c.kind != RunKind.WORKFLOW.value)
-        return woken
+        return self.cancel_below(connection, run_id, ITS_PARENT_IS_OVER, with_steps=False)
+
+    def cancel_below(
+        self, connection: Connection, run_id: str, reason: str, *, with_steps: bool
+    ) -> list[Envelope]:
+        """Cancel what ends with a run; see :func:`aiki_celery.journal.family.cascade.cancel_below`."""
+        return cancel_below(
+            connection, self._many, self._runs, run_id, reason=reason, gap=self._gap, with_steps=with_steps
+        )
 
     def count_off(self, connection: Connection, parent_id: str, seq: int, lane: int | None) -> list[Envelope]:
         """Within the transaction that ends a child, and before its own row is touched: tell its parent and its lane.
@@ -175,18 +162,3 @@ class Family:
                 self._queue.run(connection, run=waiting.id, why="its turn has come")
                 woken.append(envelope(waiting))
         return woken
-
-
-def _cancelled(runs: Any, why: str) -> dict[str, Any]:
-    """Give what a run is set to that is cancelled. Whoever is at it finds its writes refused."""
-    return {
-        "status": RunStatus.CANCELLED.value,
-        "reason": why,
-        "finished_at": db_now(),
-        "due_at": None,
-        "on_close": None,
-        "owner": None,
-        "owner_pid": None,
-        "claim_token": None,
-        "history": appended(runs.c.history, RunStatus.CANCELLED, literal(why)),
-    }

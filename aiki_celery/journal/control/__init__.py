@@ -1,0 +1,1 @@
+"""Cancel, pause, resume, wake: asked from outside, heeded by the pass."""
