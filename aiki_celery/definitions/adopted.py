@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from aiki_celery.definitions.retry import Retry
-from aiki_celery.definitions.task import TaskSettings
+from aiki_celery.definitions.task_settings import TaskSettings
 from aiki_celery.errors import NotJournalable
 
 

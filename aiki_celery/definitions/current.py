@@ -10,17 +10,69 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiki_celery.errors import NotInitialized
 from aiki_celery.model.records import RunView, Transition
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.orm import Session
+
     from aiki_celery.definitions.options import StartOptions, StepOptions
+    from aiki_celery.definitions.sending import SendOutcome
+
+
+class EventSender(Protocol):
+    """What sends events to runs."""
+
+    def send(
+        self,
+        run_id: str,
+        workflow: str,
+        event: Any,
+        payload: Any,
+        event_id: str | None,
+        session: Any = None,
+    ) -> bool:
+        """Send an event to a run; tell whether it counts."""
+
+    def send_many(
+        self, workflow: str, event: Any, payload: Any, reference_ids: Sequence[str], event_id: str | None
+    ) -> list[SendOutcome]:
+        """Send an event to the runs of a workflow that have these reference ids."""
+
+    def exchange(self, event: Any, token: str, payload: Any) -> str:
+        """Send an event to the run that gave a token out, and give that run's id."""
+
+
+class RunController(Protocol):
+    """What asks things of runs."""
+
+    def cancel(self, run_id: str, reason: str = "", *, force: bool = False, session: Any = None) -> bool:
+        """Cancel a run; tell whether it had not been cancelled before."""
+
+    def pause(self, run_id: str) -> bool:
+        """Pause a run; tell whether it had not been paused before."""
+
+    def resume(self, run_id: str) -> bool:
+        """Let a paused run go on; tell whether it was paused."""
+
+    def wake(self, run_id: str) -> None:
+        """End a run's sleep."""
 
 
 class Runtime(Protocol):
     """What a workflow definition and a run's handle need of the extension."""
+
+    @property
+    def controller(self) -> RunController:
+        """What asks things of runs."""
+
+    @property
+    def sender(self) -> EventSender:
+        """What sends events to runs."""
 
     def enqueue(
         self, workflow: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: StartOptions
@@ -36,7 +88,7 @@ class Runtime(Protocol):
     def view(self, run_id: str) -> RunView:
         """Give a run as it is now."""
 
-    def wait(self, run_id: str, timeout: float | None) -> RunView:
+    def wait(self, run_id: str, timeout: timedelta | float | None) -> RunView:
         """Wait until a run is over."""
 
     def history(self, run_id: str) -> list[Transition]:
@@ -47,6 +99,11 @@ class Runtime(Protocol):
 
     def retry(self, run_id: str) -> None:
         """Queue a failed run again, to go on from what failed."""
+
+    def fork(
+        self, run_id: str, from_step: int | str | None, version: str | None, reference_id: str | None
+    ) -> tuple[str, str]:
+        """Make a run from a part of another one's record, and give its id and version."""
 
 
 class Run(Protocol):
@@ -93,10 +150,27 @@ class StepContext(Protocol):
     def details(self) -> Any:
         """What the last attempt reported by :meth:`heartbeat` before it failed or was interrupted; None if nothing."""
 
+    @property
+    def connection(self) -> Connection:
+        """Of a transactional task: the SQLAlchemy connection whose transaction commits with the step's record.
+
+        Raises:
+            RunError: The task is not transactional.
+        """
+
+    @property
+    def session(self) -> Session:
+        """Of a transactional task: an ORM session on that connection, closed after the step.
+
+        Raises:
+            RunError: The task is not transactional.
+        """
+
     def heartbeat(self, details: Any = None) -> None:
         """Report progress: plain JSON, kept for the next attempt, which finds it in :attr:`details`.
 
         Raises:
+            RunCancelled: The run that the step is a part of is being cancelled: it may end early, without a result.
             ClaimLost: The step was taken away from this process; what it does now cannot be recorded.
             NotJournalable: The details have no JSON form.
         """
@@ -116,8 +190,9 @@ def current_step() -> StepContext:
     step = _step.get()
     if step is None:
         raise NotInitialized(
-            "current_step() is only there while a workflow runs a task as a step. In a unit test that calls the task "
-            "as a plain function, pass what it needs as an argument, or run it in a workflow with .apply()."
+            "current_step() is only there while a workflow runs a task as a step: a workflow calls task.run(run, ...), "
+            "not task(...). In a unit test that calls the task as a plain function, pass what it needs as an argument, "
+            "or run it in a workflow with .apply()."
         )
     return step
 

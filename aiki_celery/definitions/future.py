@@ -53,3 +53,20 @@ class StepFuture(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<StepFuture {self.record.name} #{self.record.seq} {self.record.status}>"
+
+
+class EventFuture(StepFuture[R]):
+    """An event that a run expects; what ``run.expect(event)`` gives. ``gather`` and ``first`` take it too."""
+
+    __slots__ = ()
+
+    def result(self) -> R:
+        """Wait until it has come and give what was sent. Waiting frees the worker.
+
+        Raises:
+            EventTimeout: It did not come within the timeout.
+        """
+        return super().result()
+
+    def __repr__(self) -> str:
+        return f"<EventFuture {self.record.name} #{self.record.seq} {self.record.status}>"

@@ -21,8 +21,8 @@ def check_name(kind: str, name: Any) -> str:
     """
     if not isinstance(name, str) or not _NAME.match(name):
         raise DefinitionInvalid(
-            f"{kind} name {name!r}: use 1 to 100 letters, digits, spaces and _ . : / -, beginning with a letter, "
-            "digit or underscore ('@' separates the version)"
+            f"{kind} name {name!r}: use 1 to 100 ASCII letters, digits, spaces and _ . : / -, beginning with a "
+            "letter, digit or underscore ('@' separates the version)"
         )
     return name
 
@@ -35,7 +35,7 @@ def check_version(name: str, version: Any) -> str:
     """
     if not isinstance(version, str) or not _VERSION.match(version):
         raise DefinitionInvalid(
-            f"workflow {name!r}: version {version!r}: use 1 to 32 letters, digits and . + _ -, as in '1.0.0'"
+            f"workflow {name!r}: version {version!r}: use 1 to 32 ASCII letters, digits and . + _ -, as in '1.0.0'"
         )
     return version
 
@@ -49,20 +49,29 @@ def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
 def check_function(kind: str, name: str, function: Callable[..., Any]) -> None:
     """Refuse functions that cannot be a task or workflow.
 
+    A task may be a plain function around a coroutine function: what that gives is awaited, if it is a coroutine. The
+    code of a workflow would be asynchronous all the same.
+
     Raises:
-        DefinitionInvalid: It is no function, or a coroutine or generator function.
+        DefinitionInvalid: It is no function, or a generator function, or a workflow is a coroutine function.
     """
     if not callable(function):
         raise DefinitionInvalid(f"{kind} {name!r}: {function!r} is not a function")
-    if inspect.iscoroutinefunction(function) and kind == "workflow":
+    if kind == "workflow" and _is_async(function):
         raise DefinitionInvalid(
             f"workflow {name!r} is an async def. A workflow is replayed from its journal and must not depend on how an "
             "event loop orders its awaits; write it as def. Its waits free the worker anyway."
         )
-    if inspect.iscoroutinefunction(function):
-        raise DefinitionInvalid(
-            f"task {name!r} is an async def, which is not supported. Write it as def and run the coroutine in it: "
-            "asyncio.run(...)."
-        )
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise DefinitionInvalid(f"{kind} {name!r} is a generator; it must return a value")
+    if not (hasattr(function, "__annotations__") or inspect.isroutine(function)):
+        raise DefinitionInvalid(
+            f"{kind} {name!r}: {function!r} is an object, whose parameters have no types to be read. Write a function "
+            "that calls it."
+        )
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    """Tell whether a coroutine function is called, behind whatever functools.wraps has put around it."""
+    what_is_called = (function, inspect.unwrap(function), type(function).__call__)
+    return any(map(inspect.iscoroutinefunction, what_is_called))

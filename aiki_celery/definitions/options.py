@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from aiki_celery.definitions.retry import Retry
-from aiki_celery.errors import InputInvalid
+from aiki_celery.errors import DefinitionInvalid, InputInvalid
 from aiki_celery.model.clock import from_datetime, to_seconds
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.orm import Session, scoped_session
+
+    #: What has a transaction of SQLAlchemy's.
+    Joinable = Connection | Session | scoped_session[Any]
 
 OnConflict = Literal["error", "return_existing"]
 OnParentClose = Literal["cancel", "abandon"]
@@ -20,7 +27,7 @@ MAX_NAME = 200
 
 @dataclass(frozen=True, slots=True)
 class StartOptions:
-    """How a run is started. ``due_at`` is an instant in microseconds, ``delay`` is in seconds."""
+    """How a run is started. ``due_at`` and ``deadline_at`` are instants in microseconds, the others are in seconds."""
 
     reference_id: str | None = None
     on_conflict: OnConflict = "error"
@@ -31,6 +38,9 @@ class StartOptions:
     tags: tuple[str, ...] = ()
     key: str | None = None
     on_parent_close: OnParentClose = "cancel"
+    deadline: float | None = None
+    deadline_at: int | None = None
+    session: Any = None
 
     def updated(
         self,
@@ -42,9 +52,11 @@ class StartOptions:
         eta: datetime | None = None,
         queue: str | None = None,
         priority: int | None = None,
-        tags: tuple[str, ...] | list[str] | None = None,
+        tags: Sequence[str] | None = None,
         key: str | None = None,
         on_parent_close: OnParentClose | None = None,
+        deadline: timedelta | float | datetime | None = None,
+        session: Any = None,
     ) -> StartOptions:
         """Give a copy with the options set that were given.
 
@@ -60,6 +72,10 @@ class StartOptions:
             key: Of a child: what it is known by in its parent's record, instead of its input.
             on_parent_close: Of a child that is not over when its parent ends: ``"cancel"`` it, or ``"abandon"`` it
                 to go on by itself.
+            deadline: When the run is cancelled if it is not over: an aware ``datetime``, or a time counted from when
+                the run may start.
+            session: An SQLAlchemy session or connection on the journal's database. The run is written in its
+                transaction, and the message follows its commit.
 
         Raises:
             InputInvalid: An option has a value that cannot be used.
@@ -83,6 +99,8 @@ class StartOptions:
             changes["queue"] = _name(owner, "queue", queue)
         if priority is not None:
             changes["priority"] = _priority(owner, priority)
+        if isinstance(tags, str):
+            raise InputInvalid(owner, "tags", f"a list of words is expected, not one: {tags!r:.60}")
         if tags is not None:
             changes["tags"] = tuple(_name(owner, "tags", tag) for tag in tags)
         if key is not None:
@@ -93,6 +111,12 @@ class StartOptions:
                     owner, "on_parent_close", f"must be 'cancel' or 'abandon', not {on_parent_close!r}"
                 )
             changes["on_parent_close"] = on_parent_close
+        if isinstance(deadline, datetime):
+            changes.update(deadline_at=_converted(owner, "deadline", from_datetime, deadline), deadline=None)
+        elif deadline is not None:
+            changes.update(deadline=_duration(owner, "deadline", deadline), deadline_at=None)
+        if session is not None:
+            changes["session"] = session
         return replace(self, **changes)
 
 
@@ -137,7 +161,7 @@ class StepOptions:
         if key is not None:
             changes["key"] = _name(owner, "key", key)
         if retry is not None:
-            changes["retry"] = Retry.parse(retry)
+            changes["retry"] = _converted(owner, "retry", Retry.parse, retry)
         if queue is not None:
             changes["queue"] = _name(owner, "queue", queue)
         if priority is not None:
@@ -147,16 +171,23 @@ class StepOptions:
         return replace(self, **changes)
 
 
+def refuse_session(owner: str, options: StartOptions, why: str) -> None:
+    """Refuse ``session=`` where it would be passed over.
+
+    Raises:
+        InputInvalid: It is set.
+    """
+    if options.session is not None:
+        raise InputInvalid(owner, "session", why)
+
+
 def check_timeout(owner: str, timeout: timedelta | float) -> float:
     """Give a time limit in seconds.
 
     Raises:
         InputInvalid: It is not a time, or not above zero.
     """
-    seconds = float(_converted(owner, "timeout", to_seconds, timeout))
-    if seconds <= 0:
-        raise InputInvalid(owner, "timeout", f"must be more than zero seconds, not {timeout!r}")
-    return seconds
+    return _duration(owner, "timeout", timeout)
 
 
 def check_queue(owner: str, queue: str) -> str:
@@ -168,8 +199,26 @@ def check_queue(owner: str, queue: str) -> str:
     return _name(owner, "queue", queue)
 
 
+def check_patch(owner: str, name: str) -> str:
+    """Give the name of a patch.
+
+    Raises:
+        InputInvalid: It cannot be one.
+    """
+    return _name(owner, "name", name)
+
+
+def check_event_id(owner: str, event_id: str) -> str:
+    """Give the sender's own name for an event.
+
+    Raises:
+        InputInvalid: It cannot be one.
+    """
+    return _name(owner, "id", event_id)
+
+
 def _priority(owner: str, priority: Any) -> int:
-    if not (isinstance(priority, int) and 0 <= priority <= 255):
+    if isinstance(priority, bool) or not (isinstance(priority, int) and 0 <= priority <= 255):
         raise InputInvalid(owner, "priority", f"must be a whole number from 0 to 255, not {priority!r}")
     return priority
 
@@ -187,8 +236,15 @@ def _name(owner: str, option: str, value: Any) -> str:
     return value
 
 
+def _duration(owner: str, option: str, value: timedelta | float) -> float:
+    seconds = float(_converted(owner, option, to_seconds, value))
+    if seconds <= 0:
+        raise InputInvalid(owner, option, f"must be more than zero seconds, not {value!r}")
+    return seconds
+
+
 def _converted(owner: str, option: str, convert: Any, value: Any) -> Any:
     try:
         return convert(value)
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, DefinitionInvalid) as error:
         raise InputInvalid(owner, option, str(error)) from error

@@ -91,7 +91,9 @@ class Parameters:
                     if left_out is None or not left_out(value):
                         content += key + encode(value)
         except TypeError as error:
-            raise NotJournalable(self._name, "the arguments", str(error)) from error
+            raise NotJournalable(self._name, name, str(error)) from error
+        except RecursionError:
+            raise NotJournalable(self._name, name, "it contains itself, or is nested too deeply") from None
         return hash_encoded(content)
 
 

@@ -185,6 +185,10 @@ class Retry:
         """
         if isinstance(policy, Retry):
             return policy
+        if policy is not None and not isinstance(policy, Mapping):
+            raise DefinitionInvalid(
+                f"retry= must be a policy such as Retry.fixed(max_attempts=3, delay=1), not {policy!r:.60}"
+            )
         return cls._planned(dict(policy) if policy is not None else {"type": "never"})
 
     @classmethod

@@ -13,8 +13,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from aiki_celery.definitions.parameters import Parameters
-from aiki_celery.definitions.values import ValueType, first_message, round_trip, value_type
+from aiki_celery.definitions.values import ValueType, first_message, round_trip, value_type, why_no_schema
 from aiki_celery.errors import DefinitionInvalid, InputInvalid, NotJournalable, ResultInvalid
+
+_COROUTINE = (
+    "it is a coroutine, which nobody has awaited. Await it, in a task that is an async def; a workflow is replayed "
+    "from its journal, and is written as def."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,13 @@ class Signature:
         types = self._types or self._resolve()
         parts = [f'"{name}":{types[name].write(value, self._name, name)}' for name, value in values.items()]
         return "{" + ",".join(parts) + "}"
+
+    def check_readable(self, values: Mapping[str, Any]) -> None:
+        """Raise NotJournalable where a validated argument would be read back as another type's value."""
+        types = self._types or self._resolve()
+        for name, value in values.items():
+            if types[name].is_ambiguous:
+                round_trip(types[name], value, self._name, name)
 
     def bind_input(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Arguments:
         """Bind a run's arguments as :meth:`bind` does, and make sure that they can be read back as well.
@@ -169,6 +181,9 @@ class Signature:
             ResultInvalid: The result does not fit the return annotation.
             NotJournalable: The result has no JSON form.
         """
+        if inspect.iscoroutine(value):
+            value.close()
+            raise NotJournalable(self._name, "the result", _COROUTINE)
         self._resolve()
         assert self._result is not None
         try:
@@ -210,9 +225,11 @@ class Signature:
             self._result = value_type(hints.get("return", inspect.Parameter.empty))
         except NameError:
             raise
+        except DefinitionInvalid as error:
+            raise DefinitionInvalid(f"{self._name}: {place}: {error}") from None
         except Exception as error:
             raise DefinitionInvalid(
-                f"{self._name}: {place} is of a type pydantic has no schema for: {error}"
+                f"{self._name}: {place} is of a type pydantic has no schema for: {why_no_schema(error)}"
             ) from error
         self._types = types
         return types

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from aiki_celery.definitions.current import Run
+from aiki_celery.definitions.declared import declared_retry
 from aiki_celery.definitions.future import StepFuture
+from aiki_celery.definitions.given_run import method_of
 from aiki_celery.definitions.naming import check_function, check_name
-from aiki_celery.definitions.options import StepOptions, check_queue, check_timeout
+from aiki_celery.definitions.options import StepOptions
 from aiki_celery.definitions.registry import registry
 from aiki_celery.definitions.retry import Retry
 from aiki_celery.definitions.signature import Signature
+from aiki_celery.definitions.task_settings import (
+    TaskSettings,
+    check_transactional,
+    checked_input_key,
+    checked_options,
+    declared_errors,
+)
 from aiki_celery.errors import DefinitionInvalid, InputInvalid
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,19 +35,6 @@ R = TypeVar("R")
 
 #: What a Celery user may look for on a task.
 _CELERYS_OWN = frozenset({"apply", "apply_async", "delay", "s", "si", "signature", "subtask"})
-
-
-@dataclass(frozen=True, slots=True)
-class TaskSettings:
-    """What ``@task`` was given."""
-
-    name: str
-    retry: Retry
-    raises: tuple[type[Exception], ...]
-    input_key: Callable[..., str] | None
-    at_most_once: bool
-    queue: str | None = None
-    timeout: float | None = None
 
 
 class Task(Generic[P, R]):
@@ -76,7 +75,7 @@ class Task(Generic[P, R]):
             OutcomeUnknown: The task is at-most-once and was interrupted.
             NonDeterminismError: The code no longer fits the run's record.
         """
-        result: R = run.perform(self, args, kwargs, self.step_options)
+        result: R = method_of(run, "perform", self.name)(self, args, kwargs, self.step_options)
         return result
 
     def start(self, run: Run, /, *args: P.args, **kwargs: P.kwargs) -> StepFuture[R]:
@@ -92,7 +91,7 @@ class Task(Generic[P, R]):
             InputInvalid: The arguments do not fit; nothing was sent or written.
             NonDeterminismError: The code no longer fits the run's record.
         """
-        future: StepFuture[R] = run.launch(self, args, kwargs, self.step_options)
+        future: StepFuture[R] = method_of(run, "launch", self.name)(self, args, kwargs, self.step_options)
         return future
 
     def options(
@@ -103,7 +102,7 @@ class Task(Generic[P, R]):
         queue: str | None = None,
         priority: int | None = None,
         timeout: timedelta | float | None = None,
-    ) -> Task[P, R]:
+    ) -> Self:
         """Give a copy with step options set; see :class:`~aiki_celery.definitions.options.StepOptions`.
 
         Raises:
@@ -131,6 +130,29 @@ class Task(Generic[P, R]):
         return f"<task {self.name!r}>"
 
 
+class AsyncTask(Task[P, R]):
+    """The definition of a task that is an ``async def``. A step of it is run on an event loop kept for the process."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:  # type: ignore[override]
+        """Call the plain function, which gives the coroutine: no journal, no retries, the caller's event loop."""
+        coroutine: Coroutine[Any, Any, R] = self.function(*args, **kwargs)  # type: ignore[assignment]
+        return coroutine
+
+
+class TaskDecorator(Protocol):
+    """What ``@task(...)`` gives: makes a ``def`` a :class:`Task`, and an ``async def`` an :class:`AsyncTask`."""
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+@overload
+def task(function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+
+
 @overload
 def task(function: Callable[P, R], /) -> Task[P, R]: ...
 
@@ -145,7 +167,8 @@ def task(
     at_most_once: bool = False,
     queue: str | None = None,
     timeout: timedelta | float | None = None,
-) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+    transactional: bool = False,
+) -> TaskDecorator: ...
 
 
 def task(
@@ -159,8 +182,9 @@ def task(
     at_most_once: bool = False,
     queue: str | None = None,
     timeout: timedelta | float | None = None,
+    transactional: bool = False,
 ) -> Any:
-    """Make a function a task.
+    """Make a function a task. An ``async def`` is run on an event loop that is kept for the process.
 
     Args:
         function: The function, when the decorator is used without parentheses.
@@ -174,6 +198,8 @@ def task(
         queue: Celery queue the task is sent to by ``start``; defaults to Celery's own routing of its name.
         timeout: Longest time of one attempt of a started step, a ``timedelta`` or seconds. The attempt that takes
             longer fails with :class:`~aiki_celery.errors.StepTimeout`, and the retry policy decides.
+        transactional: Run the body in a transaction of the journal's database, :attr:`current_step().connection` or
+            ``.session``, which commits together with the step's record: what it writes there happens exactly once.
 
     Raises:
         DefinitionInvalid: Something about the definition cannot work; says what.
@@ -184,36 +210,20 @@ def task(
         check_function("task", chosen, body)
         settings = TaskSettings(
             chosen,
-            Retry.parse(retry),
-            _declared(chosen, raises),
-            input_key,
+            declared_retry("task", chosen, retry),
+            declared_errors(chosen, raises),
+            checked_input_key(chosen, input_key),
             at_most_once,
-            *_checked(chosen, queue, timeout),
+            *checked_options(chosen, queue, timeout),
+            transactional,
         )
+        if transactional:
+            check_transactional(chosen, body, at_most_once=at_most_once)
         if at_most_once and retry is not None:
             raise DefinitionInvalid(f"task {chosen!r}: at_most_once and retry exclude each other")
-        definition: Task[..., Any] = Task(body, settings)
+        kind = AsyncTask if inspect.iscoroutinefunction(body) else Task
+        definition: Task[..., Any] = kind(body, settings)
         registry.add_task(definition)
         return definition
 
     return decorate(function) if function is not None else decorate
-
-
-def _checked(
-    name: str, queue: str | None, timeout: timedelta | float | None
-) -> tuple[str | None, float | None]:
-    try:
-        return (
-            None if queue is None else check_queue(name, queue),
-            None if timeout is None else check_timeout(name, timeout),
-        )
-    except InputInvalid as error:
-        raise DefinitionInvalid(f"task {name!r}: {error.argument}= {error.detail}") from None
-
-
-def _declared(name: str, raises: Sequence[type[Exception]]) -> tuple[type[Exception], ...]:
-    listed = tuple(raises) if isinstance(raises, (list, tuple, set, frozenset)) else (raises,)
-    for kind in listed:
-        if not (isinstance(kind, type) and issubclass(kind, Exception)):
-            raise DefinitionInvalid(f"task {name!r}: raises= must hold exception types, not {kind!r}")
-    return listed

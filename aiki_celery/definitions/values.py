@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from aiki_celery.definitions.likeness import is_same
 from aiki_celery.definitions.stored_form import StoredForm, make_adapter
 from aiki_celery.errors import NotJournalable
 
@@ -20,6 +21,10 @@ _PLAIN_SCALARS = frozenset({type(None), bool, int, str})
 
 class ValueType(Protocol):
     """What the definitions need of a type."""
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether a value that is read back may be of another type than it was."""
 
     def validate(self, value: Any) -> Any:
         """Check a value given by a caller and give it back as the type; raises ``pydantic.ValidationError``."""
@@ -44,7 +49,7 @@ class TypedValue:
         annotation: The annotation, with forward references resolved.
     """
 
-    __slots__ = ("_serializer", "_stored", "_validator", "read", "validate")
+    __slots__ = ("_serializer", "_stored", "_validator", "is_ambiguous", "read", "validate")
 
     def __init__(self, annotation: Any) -> None:
         adapter = make_adapter(annotation)
@@ -54,6 +59,7 @@ class TypedValue:
         self._serializer = adapter.serializer
         self._stored = StoredForm(adapter)
         self.read = self._stored.read
+        self.is_ambiguous = self._stored.is_ambiguous
 
     def write(self, value: Any, definition: str, path: str) -> str:
         """Write a validated value as JSON text."""
@@ -80,6 +86,9 @@ class PlainValue:
     """A value without an annotation: it must be plain JSON already; a tuple becomes a list."""
 
     __slots__ = ()
+
+    #: JSON is read as what it is.
+    is_ambiguous = False
 
     def validate(self, value: Any) -> Any:
         """Give the value as it is; :meth:`write` says whether it is plain JSON."""
@@ -132,14 +141,29 @@ def round_trip(kind: ValueType, value: Any, definition: str, path: str) -> tuple
         The JSON text, and the value read from it.
 
     Raises:
-        NotJournalable: The value has no JSON form, or its JSON form cannot be read back.
+        NotJournalable: The value has no JSON form, or its JSON form cannot be read back, or as another type alone.
     """
     text = kind.write(value, definition, path)
     try:
-        return text, kind.read(text)
+        found = kind.read(text)
     except ValidationError as error:
         problem = f"its JSON form {text[:80]} cannot be read back: {first_message(error)}"
         raise NotJournalable(definition, path, problem) from error
+    if kind.is_ambiguous and not is_same(value, found):
+        problem = (
+            f"its JSON form {text[:80]} is read back as {found!r:.80}, not as {value!r:.80}. Tell the members of the "
+            "union apart, by Field(discriminator=...) and a Literal in each model, say."
+        )
+        raise NotJournalable(definition, path, problem)
+    return text, found
+
+
+def why_no_schema(error: Exception) -> str:
+    """Give pydantic's reason; its advice is for people who write models."""
+    reason = str(error).partition("\n")[0].partition(" Set `")[0]
+    if "WorkflowRun" in reason:
+        return f"{reason} The run is the first parameter of a workflow, and a task has none."
+    return f"{reason} Use a pydantic model, a dataclass, or plain data."
 
 
 def first_message(error: ValidationError) -> str:

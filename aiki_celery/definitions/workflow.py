@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
+from aiki_celery.definitions.async_starts import AsyncStarts
+from aiki_celery.definitions.celery_calls import refuse_for_celery
 from aiki_celery.definitions.current import Run, current_runtime
+from aiki_celery.definitions.declared import declared_queue, declared_retry
 from aiki_celery.definitions.future import StepFuture
+from aiki_celery.definitions.given_run import check_run_parameter, method_of
 from aiki_celery.definitions.handle import WorkflowHandle
 from aiki_celery.definitions.naming import check_function, check_name, check_version
 from aiki_celery.definitions.options import OnConflict, OnParentClose, StartOptions
 from aiki_celery.definitions.registry import registry
 from aiki_celery.definitions.retry import Retry
+from aiki_celery.definitions.sending import Recipients
 from aiki_celery.definitions.signature import Signature
-from aiki_celery.errors import DefinitionInvalid
+from aiki_celery.definitions.workflow_settings import WorkflowSettings, check_deadline
+
+if TYPE_CHECKING:
+    from aiki_celery.definitions.options import Joinable
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class WorkflowSettings:
-    """What ``@workflow`` was given."""
-
-    name: str
-    version: str
-    retry: Retry
-    queue: str | None
-
-
-class Workflow(Generic[P, R]):
+class Workflow(AsyncStarts[P, R], Recipients):
     """A workflow definition, which is also a Celery task: ``delay``, ``apply_async``, ``s`` and the rest work on it.
 
     Args:
@@ -87,7 +83,7 @@ class Workflow(Generic[P, R]):
             ReferenceConflict: The reference id is taken by a run with other input.
             NonDeterminismError: The code no longer fits the run's record.
         """
-        future: StepFuture[R] = run.launch_child(self, args, kwargs, self._options)
+        future: StepFuture[R] = method_of(run, "launch_child", self.name)(self, args, kwargs, self._options)
         return future
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R]:
@@ -157,6 +153,8 @@ class Workflow(Generic[P, R]):
         tags: Sequence[str] | None = None,
         key: str | None = None,
         on_parent_close: OnParentClose | None = None,
+        deadline: timedelta | float | datetime | None = None,
+        session: Joinable | None = None,
     ) -> Workflow[P, R]:
         """Give a copy with start options set; see :meth:`aiki_celery.definitions.options.StartOptions.updated`.
 
@@ -173,13 +171,16 @@ class Workflow(Generic[P, R]):
             eta=eta,
             queue=queue,
             priority=priority,
-            tags=None if tags is None else tuple(tags),
+            tags=tags,
             key=key,
             on_parent_close=on_parent_close,
+            deadline=deadline,
+            session=session,
         )
         return copy
 
     def _celery_task(self) -> Any:
+        refuse_for_celery(self.name, self._options)
         return current_runtime().celery_task(self)
 
     def __repr__(self) -> str:
@@ -197,6 +198,7 @@ def workflow(
     version: str = "1.0.0",
     retry: Retry | Mapping[str, Any] | None = None,
     queue: str | None = None,
+    deadline: timedelta | float | None = None,
 ) -> Callable[[Callable[Concatenate[Any, P], R]], Workflow[P, R]]: ...
 
 
@@ -208,6 +210,7 @@ def workflow(
     version: str = "1.0.0",
     retry: Retry | Mapping[str, Any] | None = None,
     queue: str | None = None,
+    deadline: timedelta | float | None = None,
 ) -> Any:
     """Make a function a workflow. Its first parameter is the run, a :class:`~aiki_celery.WorkflowRun`.
 
@@ -217,6 +220,7 @@ def workflow(
         version: Version of this code. Several versions may stand side by side.
         retry: What happens when the workflow raises; finished steps are kept, and it goes on from the failed one.
         queue: Celery queue for its messages; defaults to ``aiki_default_queue``, then to Celery's own routing.
+        deadline: Time after which a run that is not over is cancelled, counted from when it may start.
 
     Raises:
         DefinitionInvalid: Something about the definition cannot work; says what.
@@ -225,13 +229,14 @@ def workflow(
     def decorate(body: Callable[..., Any]) -> Workflow[..., Any]:
         chosen = check_name("workflow", name or getattr(body, "__name__", None))
         check_function("workflow", chosen, body)
-        parameters = list(inspect.signature(body).parameters.values())
-        positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        if not parameters or parameters[0].kind not in positional:
-            raise DefinitionInvalid(
-                f"workflow {chosen!r}: its first parameter must be the run: def f(run: WorkflowRun)"
-            )
-        settings = WorkflowSettings(chosen, check_version(chosen, version), Retry.parse(retry), queue)
+        check_run_parameter(chosen, body)
+        settings = WorkflowSettings(
+            chosen,
+            check_version(chosen, version),
+            declared_retry("workflow", chosen, retry),
+            declared_queue("workflow", chosen, queue),
+            check_deadline(chosen, deadline),
+        )
         definition: Workflow[..., Any] = Workflow(body, settings)
         registry.add_workflow(definition)
         return definition
