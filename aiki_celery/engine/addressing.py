@@ -7,14 +7,16 @@ from typing import Any
 
 from aiki_celery.definitions.options import MAX_NAME, StepOptions
 from aiki_celery.definitions.task import Task
+from aiki_celery.engine.failures import in_a_line
 from aiki_celery.errors import InputInvalid
+from aiki_celery.model.storable_text import storable
 
 
 def address_of(task: Task[..., Any], options: StepOptions, values: Mapping[str, Any]) -> str:
     """Give the address of a call.
 
     Raises:
-        InputInvalid: The task's ``input_key`` gave something that cannot be a key.
+        InputInvalid: The task's ``input_key`` raised, or gave something that cannot be a key.
         NotJournalable: An argument has no canonical form.
     """
     settings = task.settings
@@ -27,7 +29,11 @@ def address_of(task: Task[..., Any], options: StepOptions, values: Mapping[str, 
 
 def _key_of_input(task: Task[..., Any], input_key: Any, values: Mapping[str, Any]) -> str:
     args, kwargs = task.signature.call_form(values)
-    key = input_key(*args, **kwargs)
-    if not isinstance(key, str) or not 0 < len(key) <= MAX_NAME:
-        raise InputInvalid(task.name, "input_key", f"must give 1 to {MAX_NAME} characters, not {key!r:.60}")
+    try:
+        key = input_key(*args, **kwargs)
+    except Exception as error:
+        raise InputInvalid(task.name, "input_key", f"raised {in_a_line(error)}") from error
+    if not isinstance(key, str) or not 0 < len(key) <= MAX_NAME or key != storable(key):
+        rule = f"must give 1 to {MAX_NAME} characters, without NUL and half surrogates"
+        raise InputInvalid(task.name, "input_key", f"{rule}, not {key!r:.60}")
     return key

@@ -44,12 +44,12 @@ def adopt(
     recorded = current.record.take(address)
     key = current.key_of(address)
     if recorded is not None:
-        return StepFuture(run, task, replayed(current, call.name, recorded), key)
-    check_record(current, address)
+        return current.future(run, task, replayed(current, call.name, recorded), key)
     now = current.clock.now()
     text = _input(call)
     options = current.signatures.options_of(signature, call, now)
     current.check_size(text, call.name, "the input")
+    check_record(current, address)
     claim = current.claim
     record, child_id = new_start(current, StepKind.LAUNCH, call.name, address)
     facts: dict[str, str | None] = {
@@ -77,7 +77,7 @@ def adopt(
         call=to_json(facts).decode(),
     )
     current.start(record, child)
-    return StepFuture(run, task, record, key)
+    return current.future(run, task, record, key)
 
 
 def _address(call: CeleryCall, step_key: str | None) -> str:

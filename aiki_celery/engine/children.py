@@ -10,7 +10,7 @@ from pydantic_core import from_json
 
 from aiki_celery.definitions.current import Run
 from aiki_celery.definitions.future import StepFuture
-from aiki_celery.definitions.options import StartOptions
+from aiki_celery.definitions.options import StartOptions, refuse_session
 from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.engine.current_pass import Pass
 from aiki_celery.engine.failures import write_failure
@@ -18,6 +18,7 @@ from aiki_celery.engine.launching import check_record, new_start, replayed
 from aiki_celery.engine.starting import make_run
 from aiki_celery.errors import ReferenceConflict
 from aiki_celery.model.clock import MICROSECOND
+from aiki_celery.model.ids import child_run_id
 from aiki_celery.model.records import NewChild, StepRecord
 from aiki_celery.model.status import RunKind, StepKind, StepStatus
 
@@ -47,6 +48,7 @@ def launch_child(
         ReferenceConflict: The reference id is taken by a run with other input.
         NonDeterminismError: It is not recorded while other steps are that were not asked for.
     """
+    refuse_session(workflow.name, options, "a child is written with its parent's record; leave session= out")
     bound = workflow.signature.bind_input(args, kwargs)
     address = f"{workflow.name}@:{workflow.signature.hash(bound.values)}"
     if options.key is not None:
@@ -56,10 +58,10 @@ def launch_child(
     if recorded is not None:
         if recorded.child_id is None:
             raise _recorded_conflict(recorded)
-        return StepFuture(run, workflow, replayed(current, workflow.name, recorded), key)
-    check_record(current, address)
+        return _future(current, run, workflow, options, replayed(current, workflow.name, recorded), key)
     current.check_size(bound.text, workflow.name, "the input")
     queue = current.route(workflow, options.queue)
+    check_record(current, address)
     record, child_id = new_start(current, StepKind.CHILD, workflow.name, address)
     limit = current.settings.max_payload
     child = NewChild(
@@ -82,6 +84,21 @@ def launch_child(
         current.start(record, child)
     else:
         record = _by_reference(current, record, child, options)
+    return _future(current, run, workflow, options, record, key)
+
+
+def _future(
+    current: Pass,
+    run: Run,
+    workflow: Workflow[..., Any],
+    options: StartOptions,
+    record: StepRecord,
+    key: str,
+) -> StepFuture[Any]:
+    """Give the future of a child. A saga need not know of one that goes on by itself, or is somebody else's."""
+    is_own = record.child_id == child_run_id(current.claim.run_id, record.seq)
+    if is_own and options.on_parent_close == "cancel":
+        return current.future(run, workflow, record, key)
     return StepFuture(run, workflow, record, key)
 
 

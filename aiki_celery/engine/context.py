@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, NoReturn, TypeVar, overload
 
 from aiki_celery.definitions.future import StepFuture
 from aiki_celery.definitions.options import StartOptions, StepOptions
@@ -14,64 +12,28 @@ from aiki_celery.definitions.task import Task
 from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.engine.adopting import adopt
 from aiki_celery.engine.children import launch_child
-from aiki_celery.engine.current_pass import Pass
 from aiki_celery.engine.inline_step import perform
 from aiki_celery.engine.joining import first, gather
 from aiki_celery.engine.launching import launch, launch_all
-from aiki_celery.engine.run_log import ReplayAwareLog
+from aiki_celery.engine.progress import tell_progress
+from aiki_celery.engine.renewing import continue_as_new
+from aiki_celery.engine.run_events import RunEvents
+from aiki_celery.engine.saga import Saga
 from aiki_celery.engine.waiting import sleep_for, sleep_until
-from aiki_celery.errors import InputInvalid
-from aiki_celery.model.clock import from_datetime, to_datetime, to_seconds
-from aiki_celery.model.records import StepRecord
-from aiki_celery.model.status import StepKind, StepStatus
+from aiki_celery.model.clock import from_datetime, to_seconds
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class WorkflowRun:
+class WorkflowRun(RunEvents):
     """A run, for the workflow's code: waits, time, randomness and logging that survive a replay.
 
     Args:
         current: The pass of the run.
     """
 
-    def __init__(self, current: Pass) -> None:
-        self._pass = current
-        self._draws = {"uuid4": 0, "random": 0}
-        self.log = ReplayAwareLog(self.id, self.name, current.record)
-
-    @property
-    def id(self) -> str:
-        """Id of the run, which is also its Celery task id."""
-        return self._pass.claim.run_id
-
-    @property
-    def name(self) -> str:
-        """Name of the workflow."""
-        return self._pass.claim.workflow
-
-    @property
-    def version(self) -> str:
-        """Version the run started with."""
-        return self._pass.claim.version
-
-    @property
-    def reference_id(self) -> str | None:
-        """The caller's own name for the run, if it gave one."""
-        return self._pass.claim.reference_id
-
-    @property
-    def attempt(self) -> int:
-        """Which attempt of the whole workflow this is, counting from 1. A crash costs none."""
-        return self._pass.claim.attempt
-
-    @property
-    def is_replaying(self) -> bool:
-        """Whether the code is still within what was recorded by an earlier pass."""
-        return self._pass.record.is_replaying
-
-    def sleep(self, duration: timedelta | float, *, name: str = "sleep") -> None:
+    def sleep(self, duration: timedelta | float, *, name: str = "sleep") -> bool:
         """Wait for a ``timedelta`` or seconds. Frees the worker; survives restarts; costs nothing while it lasts.
 
         If the code later asks for another duration while this sleep lasts, the time already slept is credited.
@@ -80,51 +42,31 @@ class WorkflowRun:
             duration: How long; zero goes on at once.
             name: Tells this sleep from others; sleeps of one name are matched in order.
 
+        Returns:
+            Whether it was ended before its time, by ``handle.wake()``.
+
         Raises:
             InputInvalid: The duration is negative or not a number.
         """
         self._pass.check()
-        sleep_for(self._pass, name, self._converted("duration", to_seconds, duration))
+        return sleep_for(self._pass, name, self._converted("duration", to_seconds, duration))
 
-    def sleep_until(self, moment: datetime, *, name: str = "sleep") -> None:
+    def sleep_until(self, moment: datetime, *, name: str = "sleep") -> bool:
         """Wait until an instant, an aware ``datetime``; see :meth:`sleep`.
 
         Raises:
             InputInvalid: The ``datetime`` has no time zone.
         """
         self._pass.check()
-        sleep_until(self._pass, name, self._converted("moment", from_datetime, moment))
+        return sleep_until(self._pass, name, self._converted("moment", from_datetime, moment))
 
-    def now(self) -> datetime:
-        """Give the current instant as an aware UTC ``datetime``: the same on every replay. Costs one write."""
-        current = self._pass
-        current.check()
-        recorded = current.record.take_fact("now")
-        if recorded is not None:
-            return to_datetime(recorded.started_at)
-        instant = current.clock.now()
-        current.write(
-            StepRecord(
-                seq=current.next_seq(),
-                kind=StepKind.NOW,
-                name="now",
-                address="now",
-                status=StepStatus.COMPLETED,
-                attempt=1,
-                epoch=current.claim.epoch,
-                started_at=instant,
-                finished_at=instant,
-            )
-        )
-        return to_datetime(instant)
+    def saga(self) -> Saga:
+        """Give what undoes the steps of a block if that raises, or if the run is cancelled in it.
 
-    def uuid4(self) -> uuid.UUID:
-        """Give a random UUID: the same on every replay. Derived from the run's id; costs no write."""
-        return uuid.UUID(bytes=self._draw("uuid4"), version=4)
-
-    def random(self) -> float:
-        """Give a random number from 0 up to but not including 1: the same on every replay. Costs no write."""
-        return (int.from_bytes(self._draw("random")[:8], "big") >> 11) / (1 << 53)
+        ``with run.saga() as saga:``, and after each step ``saga.add(refund, payment.id)``: what undoes it.
+        """
+        self._pass.check()
+        return Saga(self._pass, self, self.log)
 
     def perform(
         self, task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], options: StepOptions
@@ -221,17 +163,39 @@ class WorkflowRun:
         futures = launch_all(self._pass, self, task, items, max_concurrency)
         return gather(self._pass, futures, return_exceptions=False)
 
-    def _draw(self, kind: str) -> bytes:
+    def progress(self, done: float, total: float | None = None, message: str = "") -> None:
+        """Say how far the run has come; ``handle.progress`` and ``run show`` tell it. Silent while replaying.
+
+        One small statement, a few times a second at most: what is said in between is written when the run next waits
+        or ends.
+
+        Args:
+            done: How much is done, in units of your own.
+            total: How much there is to do; None if that is not known.
+            message: What is going on, in words.
+
+        Raises:
+            InputInvalid: A number is none, is negative or is not finite; or the message is no text.
+        """
         self._pass.check()
-        self._draws[kind] += 1
-        seed = f"{self.id}/{kind}/{self._draws[kind]}".encode()
-        return hashlib.blake2b(seed, digest_size=16).digest()
+        tell_progress(self._pass, done, total, message)
 
-    def _converted(self, argument: str, convert: Any, value: Any) -> Any:
-        try:
-            return convert(value)
-        except (TypeError, ValueError, AttributeError) as error:
-            raise InputInvalid(self.name, argument, str(error)) from error
+    def continue_as_new(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """End here and go on as the same run from the top of the function, with these arguments and an empty record.
 
-    def __repr__(self) -> str:
-        return f"<WorkflowRun {self.name}@{self.version} {self.id}>"
+        For runs that go on for ever, or that would record too much. The run keeps its id, its reference id and whoever
+        waits for it; what it has recorded is deleted. Children that end with their parent are cancelled, started steps
+        go on, and events that were not consumed stay.
+
+        Args:
+            *args: Arguments of the workflow.
+            **kwargs: Arguments of the workflow.
+
+        Raises:
+            RunSuspended: Always, unless one of the following is raised.
+            InputInvalid: The arguments do not fit; nothing was written, and the code may go on.
+            NotJournalable: An argument has no JSON form; as above.
+            PayloadTooLarge: They are too large; as above.
+        """
+        self._pass.check()
+        continue_as_new(self._pass, args, kwargs)

@@ -12,18 +12,22 @@ from aiki_celery.engine.claiming import Claiming
 from aiki_celery.engine.context import WorkflowRun
 from aiki_celery.engine.current_pass import Pass
 from aiki_celery.engine.execute_step import run_step
-from aiki_celery.engine.failures import stems_from, write_failure
+from aiki_celery.engine.exits import EXITS, refuse_exit
+from aiki_celery.engine.failures import in_a_line, write_failure
+from aiki_celery.engine.going_back import go_back
 from aiki_celery.engine.lifecycle import Lifecycle
+from aiki_celery.engine.next_attempt import park_for_retry, wait_for_attempt
 from aiki_celery.engine.outcome import Outcome, over, release
 from aiki_celery.engine.ports import Host, Publish, Signatures
-from aiki_celery.engine.replay import FailedStep, Record, aside
+from aiki_celery.engine.replay import Record
 from aiki_celery.engine.retrying import delay_after
-from aiki_celery.errors import ClaimLost, NonDeterminismError, RunSuspended
+from aiki_celery.engine.undoing import Undoing
+from aiki_celery.errors import ClaimLost, NonDeterminismError, RunCancelled, RunSuspended, WorkflowCancelled
 from aiki_celery.journal.journal import Journal
-from aiki_celery.model.clock import MICROSECOND, AnchoredClock, Clock
+from aiki_celery.model.clock import AnchoredClock, Clock
 from aiki_celery.model.events import RunClaimed, RunFinished, RunFinishing
 from aiki_celery.model.records import Claim, StepRecord
-from aiki_celery.model.status import RunStatus, StepKind, StepStatus
+from aiki_celery.model.status import RunStatus
 from aiki_celery.settings import AikiSettings
 
 logger = logging.getLogger("aiki_celery.run")
@@ -84,6 +88,8 @@ class Executor(Claiming):
         if self._hooks:
             self._hooks.emit(RunClaimed(claim.run_id, claim.workflow, claim.epoch, len(steps)))
         try:
+            current.heed(claim.control)
+            wait_for_attempt(current)
             return self._outcome(workflow, current, told)
         except (RunSuspended, ClaimLost):
             return over(current)
@@ -119,7 +125,7 @@ class Executor(Claiming):
     def _begin(self, claim: Claim, steps: list[StepRecord], host: Host, publish: Publish | None) -> Pass:
         return Pass(
             claim=claim,
-            record=Record(steps),
+            record=Record(steps, claim.base_seq),
             journal=self._journal.begin_pass(claim),
             clock=self._clock or AnchoredClock(claim.now),
             host=host,
@@ -127,11 +133,18 @@ class Executor(Claiming):
             settings=self._settings,
             launches=self._journal.launches,
             references=self._journal.references,
+            obedience=self._journal.obedience,
+            renewals=self._journal.renewals,
+            progress_notes=self._journal.progress_notes,
             outcomes=self._journal.outcomes,
+            transactional=self._journal.transactional,
+            inbox=self._journal.inbox,
+            undoing=Undoing(self._journal.control),
             publish=publish or self._publish,
             route=self._route,
             signatures=self._signatures,
             reported=claim.details,
+            seen_at=claim.now,
         )
 
     def _outcome(self, workflow: Workflow[..., Any], current: Pass, told: bool) -> Outcome:
@@ -139,15 +152,25 @@ class Executor(Claiming):
         try:
             values = workflow.signature.read(current.claim.input)
             args, kwargs = workflow.signature.call_form(values)
-            value = workflow.function(WorkflowRun(current), *args, **kwargs)
-            if current.over is None:
+            try:
+                value = workflow.function(WorkflowRun(current), *args, **kwargs)
+            except EXITS as error:
+                refuse_exit(current.host, f"workflow {workflow.name!r}", error)
+                raise
+            if current.over is None and not current.is_cancelled:
                 output, _ = workflow.signature.write_result(value)
                 current.check_size(output, workflow.name, "the result")
         except (RunSuspended, ClaimLost):
             return over(current)
+        except RunCancelled as cancelled:
+            if current.over is not None:
+                return self._settle_over(current, told)
+            return self._cancelled(current, told, cancelled.reason)
         except Exception as error:
             if current.over is not None:
                 return self._settle_over(current, told)
+            if current.is_cancelled:
+                return self._cancelled(current, told, current.cancel_reason, error)
             return self._failed(workflow, current, error, told)
         except BaseException:
             # The worker is being ended under the run: let somebody else have it at once. A process that is ended
@@ -157,43 +180,37 @@ class Executor(Claiming):
             raise
         if current.over is not None:
             return self._settle_over(current, told)
+        if current.is_cancelled:
+            return self._cancelled(current, told, current.cancel_reason)
         self._finish(current, RunStatus.COMPLETED, told, output=output, why="completed")
         return Outcome(RunStatus.COMPLETED, output=output)
 
     def _failed(self, workflow: Workflow[..., Any], current: Pass, error: Exception, told: bool) -> Outcome:
         """Try the workflow again if its policy says so, else record it as failed."""
         claim = current.claim
-        past = current.record.retries
-        started = past[0].started_at if past else claim.created_at
+        past = current.record.aside.retries
+        started = past[0].started_at if past else current.began_at
+        back = go_back(current, error)
         delay = delay_after(workflow.settings.retry, error, past, started, current.clock.now())
-        if delay is not None and current.has_room:
-            self._park_for_retry(current, error, delay)
-        failure = write_failure(error, claim.attempt, put_aside=aside(_failed_step(current, error), None))
-        why = f"{type(error).__qualname__}: {error}"
+        if delay is not None and current.has_room() and not (back.needs_hand or current.record.is_cancelling):
+            park_for_retry(current, error, delay, back)
+        failure = write_failure(
+            error, claim.attempt, put_aside=back.text(None), marker=back.name if back.is_undone else None
+        )
+        why = in_a_line(error)
         self._finish(current, RunStatus.FAILED, told, error=failure, why=why)
         return Outcome(RunStatus.FAILED, error=failure, exception=error)
 
-    def _park_for_retry(self, current: Pass, error: Exception, delay: float) -> None:
-        """Put the failed step, and what came after it, aside, and go on from there when the delay is over."""
-        claim, now = current.claim, current.clock.now()
-        seq = current.next_seq()
-        due_at = now + int(delay * MICROSECOND)
-        marker = StepRecord(
-            seq=seq,
-            kind=StepKind.RETRY,
-            name="retry",
-            address="retry",
-            status=StepStatus.FAILED,
-            attempt=claim.attempt,
-            epoch=claim.epoch,
-            started_at=claim.created_at,
-            finished_at=now,
-            input=write_failure(error, claim.attempt),
-            value=aside(_failed_step(current, error), seq),
-            due_at=due_at,
-        )
-        why = f"attempt {claim.attempt} failed ({type(error).__qualname__}), the next in {delay:.3g} s"
-        current.park(RunStatus.AWAITING_RETRY, due_at, why, (marker,), attempt=claim.attempt + 1)
+    def _cancelled(self, current: Pass, told: bool, reason: str, error: Exception | None = None) -> Outcome:
+        """Record that the run is cancelled, now that its code has cleaned up, whatever came of that."""
+        claim, failure, why = current.claim, None, reason
+        if error is not None:
+            failure = write_failure(error, claim.attempt)
+            why = f"{reason}; cleaning up failed: {in_a_line(error)}".removeprefix("; ")
+            logger.error("Run %s was cancelled, and cleaning up failed: %s", claim.run_id, in_a_line(error))
+        self._finish(current, RunStatus.CANCELLED, told, error=failure, why=why)
+        cancelled = WorkflowCancelled(claim.workflow, claim.run_id, why)
+        return Outcome(RunStatus.CANCELLED, error=failure, exception=cancelled)
 
     def _settle_over(self, current: Pass, told: bool) -> Outcome:
         """Settle a pass that ended in the middle of a journaled call, whatever the code made of that since."""
@@ -220,8 +237,3 @@ class Executor(Claiming):
         current.end(status, output=output, error=error, why=why, told=told)
         if self._hooks:
             self._hooks.emit(RunFinished(claim.run_id, claim.workflow, status))
-
-
-def _failed_step(current: Pass, error: Exception) -> FailedStep | None:
-    """Give the step from which an error stems that has left the workflow's code, if it stems from one."""
-    return next((failed for failed in reversed(current.failed) if stems_from(error, failed.error)), None)

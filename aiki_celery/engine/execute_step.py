@@ -6,9 +6,10 @@ from typing import Any
 
 from aiki_celery.definitions.task import Task
 from aiki_celery.engine.current_pass import Pass
-from aiki_celery.engine.failures import write_failure
+from aiki_celery.engine.failures import in_a_line, write_failure
 from aiki_celery.engine.outcome import Outcome, over, release
 from aiki_celery.engine.remote_step import RemoteStep
+from aiki_celery.engine.transactional_step import remote_step_kind
 from aiki_celery.errors import ClaimLost, RunSuspended
 from aiki_celery.model.status import RunStatus
 
@@ -23,7 +24,7 @@ def run_step(current: Pass, task: Task[..., Any], *, is_expired: bool) -> Outcom
     """
     step: RemoteStep | None = None
     try:
-        step = RemoteStep(current, task)
+        step = remote_step_kind(task)(current, task)
         if is_expired:
             step.expire()
         else:
@@ -47,7 +48,7 @@ def _unreadable(current: Pass, error: Exception) -> Outcome:
     """Fail a started step that this code cannot run: its input does not fit the task any more, say."""
     failure = write_failure(error, 1)
     try:
-        current.end(RunStatus.FAILED, error=failure, why=f"{type(error).__qualname__}: {error}")
+        current.end(RunStatus.FAILED, error=failure, why=in_a_line(error))
     except ClaimLost:
         return over(current)
     return Outcome(RunStatus.FAILED, error=failure, exception=error)

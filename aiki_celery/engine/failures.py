@@ -10,6 +10,7 @@ from pydantic_core import from_json, to_json
 
 from aiki_celery.definitions.values import PlainValue
 from aiki_celery.errors import NotJournalable, OutcomeUnknown, TaskFailed
+from aiki_celery.model.storable_text import storable
 
 #: Longest message and traceback kept, in characters; of a longer one, the end is kept.
 MAX_TEXT = 20_000
@@ -22,11 +23,12 @@ def write_failure(
     attempts: int,
     declared: Sequence[type[Exception]] = (),
     put_aside: str | None = None,
+    marker: str | None = None,
 ) -> str:
     """Write an error as JSON text: its type, message, traceback, attempts, and its ``args`` where they are JSON.
 
     Of the exceptions the task declares, the name of the one it is, or the first it derives from, is kept too; and of
-    an error that ends a run, what a retry by hand puts aside.
+    an error that ends a run, what a retry by hand puts aside, and the name of its marker if it has one of its own.
     """
     kinds = [kind for kind in declared if isinstance(error, kind)]
     try:
@@ -34,8 +36,8 @@ def write_failure(
     except NotJournalable:
         arguments = None
     failure = {
-        "type": type(error).__qualname__,
-        "message": _message(error),
+        "type": storable(type(error).__qualname__),
+        "message": _short(_message(error)),
         "traceback": _short("".join(traceback.format_exception(error))),
         "attempts": attempts,
         "args": arguments,
@@ -43,6 +45,8 @@ def write_failure(
     }
     if put_aside is not None:
         failure["aside"] = put_aside
+    if marker is not None:
+        failure["marker"] = marker
     return to_json(failure, inf_nan_mode="strings").decode()
 
 
@@ -61,7 +65,8 @@ def read_failure(
         task, name, message, attempts = arguments[:4]
         return TaskFailed(task, name, message, attempts, failure.get("traceback", ""))
     if name == OutcomeUnknown.__qualname__:
-        return OutcomeUnknown(task, idempotency_key)
+        # The recorded key: the call may have been made by a run from which this one was forked.
+        return OutcomeUnknown(task, str(arguments[1]) if arguments else idempotency_key)
     if arguments is not None:
         for kind in declared:
             if kind.__qualname__ == failure.get("declared"):
@@ -74,15 +79,20 @@ def read_failure(
     )
 
 
+def in_a_line(error: BaseException) -> str:
+    """Say what an error is, for the history and the log."""
+    return storable(f"{type(error).__qualname__}: {_message(error)}")
+
+
 def _message(error: BaseException) -> str:
     try:
-        return _short(str(error))
+        return str(error)
     except Exception:
         return f"<the message of {type(error).__qualname__} could not be made>"
 
 
 def _short(text: str) -> str:
-    text = text.encode("utf-8", "replace").decode()
+    text = storable(text)
     return text if len(text) <= MAX_TEXT else "... " + text[-MAX_TEXT:]
 
 

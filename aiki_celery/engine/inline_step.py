@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiki_celery.definitions.current import Run
-from aiki_celery.definitions.future import StepFuture
 from aiki_celery.definitions.options import StepOptions
 from aiki_celery.definitions.task import Task
 from aiki_celery.engine.addressing import address_of
 from aiki_celery.engine.current_pass import Pass
 from aiki_celery.engine.step_runner import Step
+from aiki_celery.engine.transactional_step import step_kind
 from aiki_celery.errors import NonDeterminismError
 from aiki_celery.model.events import StepReplayed
 from aiki_celery.model.status import StepKind, StepStatus
@@ -38,12 +38,15 @@ def perform(
     address = address_of(task, options, values)
     recorded = current.record.take(address)
     if recorded is not None and recorded.kind is StepKind.LAUNCH:
-        return StepFuture(run, task, recorded, current.key_of(address)).result()
+        return current.future(run, task, recorded, current.key_of(address)).result()
     if recorded is None:
-        if current.record.unconsumed:
+        step = step_kind(task)(current, task, options, values, address)
+        # Before the record is looked at: code that goes on after it is refused the same on a replay.
+        step.check_input()
+        if current.record.unconsumed and not current.record.may_start(address):
             current.over = NonDeterminismError(current.claim.run_id, address, current.record.left_over())
             raise current.over
-        return Step(current, task, options, values, address).run()
+        return step.run()
     if current.hooks:
         claim = current.claim
         current.hooks.emit(StepReplayed(claim.run_id, claim.workflow, task.name, address, recorded.attempt))

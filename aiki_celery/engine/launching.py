@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -75,12 +76,14 @@ def launch_bound(
     recorded = current.record.take(address)
     key = current.key_of(address)
     if recorded is not None:
-        return StepFuture(run, task, replayed(current, task.name, recorded), key)
-    check_record(current, address)
+        return current.future(run, task, replayed(current, task.name, recorded), key)
+    # What may be refused comes before the place is taken, and before the record is looked at: code that goes on after
+    # it records more, and is refused the same on a replay.
     text = task.signature.write(values)
+    task.signature.check_readable(values)
     current.check_size(text, task.name, "the input")
-    # What may be refused comes before the place is taken.
     call, queue = _call(current, address, key, task, options), current.route(task, options.queue)
+    check_record(current, address)
     record, child_id = new_start(current, StepKind.LAUNCH, task.name, address)
     seconds = options.timeout or task.settings.timeout
     child = NewChild(
@@ -103,12 +106,13 @@ def launch_bound(
         call=call,
     )
     current.start(record, child)
-    return StepFuture(run, task, record, key)
+    return current.future(run, task, record, key)
 
 
 def new_start(current: Pass, kind: StepKind, name: str, address: str) -> tuple[StepRecord, str]:
     """Take the next place of the record for a start; give that, and the id of the run it makes."""
     seq, now = current.next_seq(), current.clock.now()
+    current.record.starts += 1
     child_id = child_run_id(current.claim.run_id, seq)
     record = StepRecord(
         seq=seq,
@@ -129,11 +133,15 @@ def check_record(current: Pass, address: str) -> None:
     """Make sure that something new may be started.
 
     Raises:
+        RunCancelled: The run is being cancelled.
+        ChildLimitExceeded: The run has started as many as it may; said first, as it will be on every replay.
         NonDeterminismError: Recorded steps were not asked for.
     """
+    current.check_children()
     if not current.record.may_start(address):
         current.over = NonDeterminismError(current.claim.run_id, address, current.record.left_over())
         raise current.over
+    current.cancel_here(address)
 
 
 def replayed(current: Pass, name: str, recorded: StepRecord) -> StepRecord:
@@ -157,6 +165,7 @@ def launch_all(
 
     Raises:
         InputInvalid: An item does not fit, and none was started; or ``max_concurrency`` is no number above zero.
+        ChildLimitExceeded: They are more than the run may start, and none was started.
     """
     if not isinstance(task, Task):
         raise InputInvalid(
@@ -168,12 +177,26 @@ def launch_all(
         raise InputInvalid(task.name, "max_concurrency", f"must be 1 or more, not {max_concurrency!r}")
     lane = None if max_concurrency is None else current.record.last_seq + 1
     bound = [task.signature.bind_values((item,), {}) for item in items]
+    _check_children(current, task, bound)
     futures: list[StepFuture[Any]] = []
     for values in bound:
         new = current.record.last_seq + 1 - (lane or 0)
         is_held = max_concurrency is not None and new >= max_concurrency
         futures.append(launch_bound(current, run, task, task.step_options, values, lane, is_held=is_held))
     return futures
+
+
+def _check_children(current: Pass, task: Task[..., Any], bound: Sequence[Mapping[str, Any]]) -> None:
+    """Make sure that the run may start all of these that it has not started yet.
+
+    Raises:
+        ChildLimitExceeded: It may not.
+    """
+    if current.record.starts + len(bound) <= current.settings.max_children:
+        return
+    calls = Counter(address_of(task, task.step_options, values) for values in bound)
+    new = sum(max(0, count - current.record.left_at(address)) for address, count in calls.items())
+    current.check_children(new)
 
 
 def _time_limits(seconds: float | None) -> str | None:

@@ -81,6 +81,9 @@ class Host(Protocol):
     def is_time_limit(self, error: BaseException) -> bool:
         """Tell whether an exception is the one by which the host says that the time of a step is over."""
 
+    def outlives(self, error: BaseException) -> bool:
+        """Tell whether the process goes on after code has raised what asks for its end: others run in it too."""
+
 
 class Forever:
     """The host of a run in the caller's own process: nobody ends it but itself."""
@@ -96,4 +99,8 @@ class Forever:
 
     def is_time_limit(self, error: BaseException) -> bool:
         """Never."""
+        return False
+
+    def outlives(self, error: BaseException) -> bool:
+        """Never: a script that its code ends is ending."""
         return False

@@ -12,12 +12,17 @@ from pydantic_core import from_json
 from aiki_celery.definitions.options import StepOptions
 from aiki_celery.definitions.retry import Retry
 from aiki_celery.definitions.task import Task
+from aiki_celery.engine.async_tasks.call import TimeIsUp
 from aiki_celery.engine.current_pass import Pass
 from aiki_celery.engine.step_runner import Step
 from aiki_celery.errors import StepTimeout
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.events import StepCommitted, StepCommitting, StepTaken
 from aiki_celery.model.status import RunStatus, StepStatus
+
+#: Seconds by which a coroutine's time ends later than Celery's soft time limit, so that, where the pool has that, only
+#: one of the two ends it.
+BEHIND_CELERY = 0.25
 
 
 class RemoteStep(Step):
@@ -56,10 +61,19 @@ class RemoteStep(Step):
     def _call(self, attempt: int) -> Any:
         try:
             return super()._call(attempt)
+        except TimeIsUp:
+            raise self._timeout() from None
         except Exception as error:
             if self._pass.host.is_time_limit(error) and self._pass.claim.timeout is not None:
                 raise self._timeout() from error
             raise
+
+    def _seconds_left(self) -> float | None:
+        current = self._pass
+        if current.claim.timeout is None:
+            return None
+        used = current.clock.now() - current.claim.now
+        return max(0.0, (current.claim.timeout - used) / MICROSECOND) + BEHIND_CELERY
 
     def _commit(self, status: StepStatus, attempt: int, started_at: int, value: str) -> int:
         current, hooks, failed = self._pass, self._pass.hooks, status is StepStatus.FAILED

@@ -7,116 +7,90 @@ was not asked for when a new step comes up means that code and record have parte
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
-
+from aiki_celery.engine.recorded import Recorded
 from aiki_celery.model.records import StepRecord
 from aiki_celery.model.status import StepKind
 
-
-@dataclass(frozen=True, slots=True)
-class FailedStep:
-    """A step that failed, in a pass.
-
-    Attributes:
-        error: What it raised in the workflow.
-        first: Place of its first record.
-        places: Of started steps: the places of those that failed together.
-        reached: Of started steps: the place that the record had reached when that was seen.
-    """
-
-    error: BaseException
-    first: int
-    places: tuple[int, ...] = ()
-    reached: int = 0
+_TRIES = (StepKind.ATTEMPT, StepKind.START)
 
 
-class Record:
-    """What a run has recorded, consumed step by step.
-
-    Args:
-        steps: The records in order.
-
-    Attributes:
-        retries: Failed attempts of the whole workflow.
-        last_seq: Place of the last record.
-        unconsumed: How many outcomes have not been asked for yet.
-        has_order: Whether the code asks for its steps in the same order each time. Code that gives every step an
-            address of its own need not.
-        closes: Whether the run has started children, which may have to end with it.
-        reached: The last place that the code has come to in this pass.
-        redone: Ids of children that were put aside: another one may take their reference ids.
-    """
-
-    def __init__(self, steps: Iterable[StepRecord]) -> None:
-        #: None in place of a start that was put aside: whoever asks for it starts it again.
-        self._outcomes: dict[str, list[StepRecord | None]] = {}
-        self._aside: dict[int, int] = {}
-        self._gaps: dict[str, deque[tuple[int, int]]] = {}
-        self._facts: dict[str, deque[StepRecord]] = {}
-        self._notes: dict[str, list[StepRecord]] = {}
-        self._calls: dict[str, int] = {}
-        self.retries: list[StepRecord] = []
-        self.last_seq = 0
-        self.unconsumed = 0
-        self.has_order = True
-        self.closes = False
-        self.reached = 0
-        self.redone: set[str | None] = set()
-        self._first_notes: dict[int, int] = {}
-        self._unread = 0
-        self._live = False
-        for step in self._in_force(steps):
-            kind, address = step.kind, step.address
-            if kind is StepKind.TASK or kind is StepKind.LAUNCH or kind is StepKind.CHILD:
-                if self._aside:
-                    if not self._placed(step):
-                        continue
-                else:
-                    queue = self._outcomes.get(address)
-                    if queue is None:
-                        self._outcomes[address] = [step]
-                    else:
-                        queue.append(step)
-                if self._notes and (notes := self._notes.pop(address, None)):
-                    self._first_notes[step.seq] = notes[0].seq
-                self.unconsumed += 1
-                self.closes = self.closes or kind is StepKind.CHILD
-            elif kind is StepKind.SLEEP or kind is StepKind.NOW or kind is StepKind.FIRST:
-                self._facts.setdefault(address, deque()).append(step)
-            else:
-                self._notes.setdefault(address, []).append(step)
-                continue
-            self._unread += 1
-        self.closes = self.closes or bool(self.redone)
+class Record(Recorded):
+    """What a run has recorded, consumed step by step."""
 
     @property
     def is_replaying(self) -> bool:
         """Whether the code is still within what is recorded."""
-        return not self._live and self._unread > 0
+        return not self._live and (self._unread > 0 or bool(self._since))
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether something is recorded beyond the place that the code has come to, be it a failed attempt."""
+        if self.unconsumed > 0 or self._furthest > self.reached:
+            return True
+        return not self._live and any(note.kind in _TRIES for notes in self._notes.values() for note in notes)
+
+    def came_beyond(self, place: int) -> bool:
+        """Tell whether an earlier pass had come beyond a place: an outcome, a fact or an attempt lies after it."""
+        return max(self._furthest, self._last_try) > place
 
     def next_seq(self) -> int:
         """Give the place of the next record. From here on, the run is live."""
         self._live = True
         self.last_seq += 1
         self.reached = self.last_seq
+        self.place = self.last_seq if self._gap is None else max(self.place, self._gap)
+        if self.trace is not None:
+            self.trace.append(self.last_seq)
         return self.last_seq
 
     def take(self, address: str) -> StepRecord | None:
         """Consume the next outcome recorded at an address, or give None where there is none left."""
         asked = self._calls.get(address, 0)
         self._calls[address] = asked + 1
+        self._gap = None
         queue = self._outcomes.get(address)
         if queue is None or asked >= len(queue):
             return None
         found = queue[asked]
-        if found is not None:
-            self.unconsumed -= 1
-            self._unread -= 1
-            if found.seq > self.reached:
-                self.reached = found.seq
+        if isinstance(found, int):
+            self._gap = found
+            return None
+        self.unconsumed -= 1
+        self._unread -= 1
+        self.come_to(found.seq)
+        if self.trace is not None:
+            self.trace.append(found.seq)
         return found
+
+    def untake(self, address: str) -> None:
+        """Undo that an address was asked for, where that gave nothing."""
+        self._calls[address] -= 1
+
+    def note_cancel(self, cancel: StepRecord) -> None:
+        """Take in that the run's cancel was recorded just now. What was to come after that place is not recorded."""
+        self._cancelled(cancel)
+        self._live = True
+        self.last_seq = cancel.seq
+        self.reached = min(self.reached, cancel.seq)
+        self.place = min(self.place, cancel.seq)
+        while self.trace and self.trace[-1] >= cancel.seq:
+            self.trace.pop()
+
+    def begin_clean_up(self) -> None:
+        """The code has been told that the run is cancelled: from here on, what was recorded since then answers it."""
+        self.is_cancelling = False
+        since, self._since = self._since, []
+        if self.cancel is not None:
+            # Whatever was under way: where the code cleans up is after what it was told.
+            self.place = self.cancel.seq
+        self._gaps.clear()
+        self._facts.clear()
+        self.unconsumed = self._unread = 0
+        for address in {*self._outcomes, *(step.address for step in since)}:
+            queue, calls = self._outcomes.setdefault(address, []), self.calls_of(address)
+            del queue[calls:]
+            queue.extend([0] * (calls - len(queue)))
+        self._read(since)
 
     def may_start(self, address: str) -> bool:
         """Tell whether what was asked for last at an address may be started, as :meth:`take` gave nothing.
@@ -127,25 +101,49 @@ class Record:
         if not self.unconsumed or not self.has_order:
             return True
         queue, asked = self._outcomes.get(address), self.calls_of(address)
-        return queue is not None and asked <= len(queue) and queue[asked - 1] is None
+        return queue is not None and asked <= len(queue) and isinstance(queue[asked - 1], int)
 
     def take_fact(self, address: str) -> StepRecord | None:
         """Consume the next wait or instant recorded under a name; these never mean that code and record have parted."""
+        self._gap = None
         queue = self._facts.get(address)
         if not queue:
             return None
-        self._unread -= 1
         fact = queue.popleft()
-        self.reached = max(self.reached, fact.seq)
+        if isinstance(fact, int):
+            self._gap = fact
+            return None
+        self._unread -= 1
+        self.come_to(fact.seq)
         return fact
+
+    def come_to(self, seq: int) -> None:
+        """Take in that the code has come to what is recorded at a place."""
+        if seq > self.reached:
+            self.reached = seq
+        place = self._stands_at.get(seq, seq)
+        if place > self.place:
+            self.place = place
+
+    def left_at(self, address: str) -> int:
+        """Tell how many outcomes recorded at an address have not been asked for yet."""
+        return max(0, len(self._outcomes.get(address, ())) - self.calls_of(address))
 
     def calls_of(self, address: str) -> int:
         """Tell how often an address has been asked for in this pass."""
         return self._calls.get(address, 0)
 
-    def notes(self, address: str) -> list[StepRecord]:
-        """Give the attempts and starts recorded for the step in flight at an address."""
-        return self._notes.get(address, [])
+    def ordinal(self, address: str) -> int:
+        """Tell which call of an address the last one asked for is, from 0, those counted that were undone."""
+        return self.aside.ordinal(address, self._calls.get(address, 0) - 1)
+
+    def take_notes(self, address: str) -> list[StepRecord]:
+        """Consume the attempts and starts recorded for the step in flight at an address: the next one has its own."""
+        return self._notes.pop(address, [])
+
+    def keep_note(self, note: StepRecord) -> None:
+        """Note the start, which was just written, of a step that was cut short and may run at most once."""
+        self._notes.setdefault(note.address, []).append(note)
 
     def first_seq(self, step: StepRecord) -> int:
         """Give the place of the first record of a step: of its first failed attempt, if there was one."""
@@ -155,70 +153,9 @@ class Record:
         """Give the addresses of unconsumed outcomes, in the order they were recorded."""
         queues = self._outcomes.items()
         left = [
-            step for address, queue in queues for step in queue[self.calls_of(address) :] if step is not None
+            step
+            for address, queue in queues
+            for step in queue[self.calls_of(address) :]
+            if not isinstance(step, int)
         ]
         return [step.address for step in sorted(left, key=lambda step: step.seq)]
-
-    def _placed(self, step: StepRecord) -> bool:
-        """Put a record into its address' queue; tell whether it counts, and was not put aside.
-
-        One that was started after another of that address had been put aside takes that one's place.
-        """
-        queue = self._outcomes.setdefault(step.address, [])
-        gaps = self._gaps.setdefault(step.address, deque())
-        if gaps and step.seq > gaps[0][1]:
-            index, _ = gaps.popleft()
-        else:
-            index = len(queue)
-            queue.append(None)
-        marker = self._aside.get(step.seq)
-        if marker is not None:
-            gaps.append((index, marker))
-            return False
-        queue[index] = step
-        return True
-
-    def _in_force(self, steps: Iterable[StepRecord]) -> list[StepRecord]:
-        """Leave out what a workflow-level retry has put aside: the failed step, and what came after it."""
-        kept: list[StepRecord] = []
-        for step in steps:
-            self.last_seq = step.seq
-            if step.kind is StepKind.RETRY:
-                self.retries.append(step)
-                kept = self._without(kept, step)
-            else:
-                kept.append(step)
-        return kept
-
-    def _without(self, steps: list[StepRecord], retry: StepRecord) -> list[StepRecord]:
-        """Leave out what :func:`aside` has written."""
-        failed, _, reached = (retry.value or str(retry.seq)).partition(";")
-        if not reached:
-            return self._until(steps, int(failed))
-        places = {int(place) for place in failed.split(",")}
-        self._aside.update((place, retry.seq) for place in places)
-        # Where one that failed had been the first, that is decided anew, and what came after it is done again.
-        won = (step.seq for step in steps if step.kind is StepKind.FIRST and int(step.value or 0) in places)
-        end = min(won, default=int(reached) + 1)
-        self.redone.update(
-            step.child_id for step in steps if step.kind is StepKind.CHILD and step.seq in places
-        )
-        return self._until(steps, end)
-
-    def _until(self, steps: list[StepRecord], end: int) -> list[StepRecord]:
-        """Leave out what is recorded from a place on."""
-        self.redone.update(step.child_id for step in steps if step.kind is StepKind.CHILD and step.seq >= end)
-        return [step for step in steps if step.seq < end]
-
-
-def aside(failed: FailedStep | None, marker: int | None) -> str | None:
-    """Write what a workflow-level retry puts aside: the failed step, and what came after it was seen to have failed.
-
-    Of started steps those that failed, by their places: what else was started before that was seen keeps its outcome.
-    Where no step failed, nothing is: what comes before the marker's own place is kept.
-    """
-    if failed is None:
-        return None if marker is None else str(marker)
-    if not failed.places:
-        return str(failed.first)
-    return f"{','.join(map(str, failed.places))};{failed.reached}"

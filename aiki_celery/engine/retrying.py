@@ -14,7 +14,7 @@ import tenacity
 
 from aiki_celery.definitions.retry import Retry
 from aiki_celery.errors import AikiError, Fatal, RetryAfter, ValueRejected
-from aiki_celery.model.clock import MICROSECOND
+from aiki_celery.model.clock import LONGEST, MICROSECOND
 from aiki_celery.model.records import StepRecord
 
 
@@ -29,7 +29,7 @@ class ResultRefused(AikiError):
 def delay_after(
     policy: Retry, error: BaseException, failed: Sequence[StepRecord], started_at: int, now: int
 ) -> float | None:
-    """Give the seconds until the next attempt, or None when the policy gives up.
+    """Give the seconds until the next attempt, a thousand years at most, or None when the policy gives up.
 
     Args:
         policy: The policy.
@@ -51,7 +51,7 @@ def delay_after(
         return None
     delay = error.seconds if isinstance(error, RetryAfter) else float(policy.wait(state))
     state.upcoming_sleep = delay
-    return None if policy.stop(state) else max(0.0, delay)
+    return None if policy.stop(state) else min(max(0.0, delay), LONGEST)
 
 
 def is_result_refused(

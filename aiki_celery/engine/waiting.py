@@ -3,70 +3,65 @@
 from __future__ import annotations
 
 from aiki_celery.engine.current_pass import Pass
+from aiki_celery.engine.fact_records import new_fact
 from aiki_celery.model.clock import MICROSECOND, to_datetime
 from aiki_celery.model.records import StepRecord
 from aiki_celery.model.status import RunStatus, StepKind, StepStatus
 
 
-def sleep_for(current: Pass, name: str, seconds: float) -> None:
-    """Wait for so many seconds, counted from when this sleep began.
+def sleep_for(current: Pass, name: str, seconds: float) -> bool:
+    """Wait for so many seconds, counted from when this sleep began; tell whether somebody ended it before that.
 
     Raises:
         RunSuspended: It is not over yet.
+        RunCancelled: The run is being cancelled.
     """
     address = f"sleep:{name}"
     began = current.record.take_fact(address)
     length = int(seconds * MICROSECOND)
-    if began is None:
-        now = current.clock.now()
-        if length == 0:
-            return
-        _begin(current, name, address, now, now + length)
-    elif not _was_passed(current, began):
+    if began is not None:
         # The code may ask for another length by now; the time already slept counts either way.
-        _go_on(current, name, began.started_at + length)
+        return _go_on(current, began, began.started_at + length)
+    if length > 0:
+        current.cancel_here()
+        now = current.clock.now()
+        _begin(current, name, address, now, now + length)
+        current.cancel_here()
+    return False
 
 
-def sleep_until(current: Pass, name: str, due_at: int) -> None:
-    """Wait until an instant in microseconds.
+def sleep_until(current: Pass, name: str, due_at: int) -> bool:
+    """Wait until an instant in microseconds; tell whether somebody ended that before.
 
     Raises:
         RunSuspended: It has not come yet.
+        RunCancelled: The run is being cancelled.
     """
     address = f"sleep:{name}"
     began = current.record.take_fact(address)
-    if began is None:
-        now = current.clock.now()
-        if due_at > now:
-            _begin(current, name, address, now, due_at)
-    elif not _was_passed(current, began):
-        _go_on(current, name, due_at)
-
-
-def _was_passed(current: Pass, began: StepRecord) -> bool:
-    """Tell whether an earlier pass got beyond this sleep: whatever was recorded later was recorded after it."""
-    return current.record.last_seq > began.seq
+    if began is not None:
+        return _go_on(current, began, due_at)
+    while current.time_reached() < due_at:
+        current.cancel_here()
+        _begin(current, name, address, current.clock.now(), due_at)
+    return False
 
 
 def _begin(current: Pass, name: str, address: str, now: int, due_at: int) -> None:
-    step = StepRecord(
-        seq=current.next_seq(),
-        kind=StepKind.SLEEP,
-        name=name,
-        address=address,
-        status=StepStatus.WAITING,
-        attempt=1,
-        epoch=current.claim.epoch,
-        started_at=now,
-        finished_at=now,
-        due_at=due_at,
-    )
+    step = new_fact(current, StepKind.SLEEP, name, address, now=now, status=StepStatus.WAITING, due_at=due_at)
     current.park(RunStatus.SLEEPING, due_at, _why(name, due_at), (step,))
 
 
-def _go_on(current: Pass, name: str, due_at: int) -> None:
-    if current.clock.now() < due_at:
-        current.park(RunStatus.SLEEPING, due_at, _why(name, due_at))
+def _go_on(current: Pass, began: StepRecord, due_at: int) -> bool:
+    """Wait for what is left of a sleep; tell whether somebody has ended it."""
+    woken = current.record.woken.get(began.seq)
+    if woken is not None:
+        current.record.come_to(woken)
+        return True
+    while not current.record.came_beyond(began.seq) and current.time_reached() < due_at:
+        current.cancel_here()
+        current.park(RunStatus.SLEEPING, due_at, _why(began.name, due_at))
+    return False
 
 
 def _why(name: str, due_at: int) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from aiki_celery.engine.lifecycle import Lifecycle
 from aiki_celery.engine.ports import Dispatcher
 from aiki_celery.journal.journal import Journal
 from aiki_celery.model.records import Envelope
+from aiki_celery.model.schedules import NewSchedule
 from aiki_celery.settings import AikiSettings
 
 
@@ -24,6 +26,10 @@ class SweepContext:
         hooks: Who is told of lifecycle events.
         definitions: Gives what this process has: workflows as ``name@version``, and the names of tasks.
         expire: Settles a started step whose attempt has taken too long; tells whether there was one.
+        route: Gives the queue of what is started: the caller's, the definition's, or where its name is routed.
+        cancel: Asks a run's cancel, with a reason.
+        enforce_deadline: Cancels a run whose deadline has passed.
+        plans: Gives the schedules that code declares in this process, by name; None for one that cannot be used.
     """
 
     journal: Journal
@@ -33,3 +39,7 @@ class SweepContext:
     hooks: Lifecycle
     definitions: Callable[[], Collection[str]]
     expire: Callable[[str], bool]
+    route: Callable[[Any, str | None], str | None]
+    cancel: Callable[[str, str], object]
+    enforce_deadline: Callable[[str], object]
+    plans: Callable[[], Mapping[str, NewSchedule | None]]

@@ -37,12 +37,20 @@ def free_worker(context: SweepContext, worker_id: str) -> int:
     return _go_on(context, *context.journal.recovery.free_all(worker_id))
 
 
-def sweep_unsettled(context: SweepContext) -> int:
-    """Publish finished runs again whose callbacks nobody has confirmed and nobody is at; give how many."""
-    runs = context.journal.settlements.unattended(context.settings.batch_size)
+def sweep_unsettled(context: SweepContext) -> float | None:
+    """Publish finished runs again whose callbacks nobody has confirmed and nobody is at.
+
+    Returns:
+        The seconds until one is due, None where there is none.
+    """
+    settlements = context.journal.settlements
+    due_in = settlements.due_in()
+    if due_in is None or due_in > 0:
+        return due_in
+    runs = settlements.take_unattended(context.settings.batch_size)
     if runs:
         context.publish(runs)
-    return len(runs)
+    return 0.0 if len(runs) == context.settings.batch_size else settlements.due_in()
 
 
 def _go_on(context: SweepContext, queued: list[Envelope], stalled: list[Envelope]) -> int:

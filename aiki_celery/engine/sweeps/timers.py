@@ -19,7 +19,10 @@ def sweep_timers(context: SweepContext) -> float | None:
         context.publish(due)
     expired = context.journal.timers.expired(context.definitions(), context.settings.batch_size)
     settled = [run_id for run_id in expired if context.expire(run_id)]
-    if due or settled:
+    late = context.journal.deadlines.passed(context.settings.batch_size)
+    for run_id in late:
+        context.enforce_deadline(run_id)
+    if due or settled or late:
         return 0.0
     # What is due belongs to definitions that this worker does not have.
     return None

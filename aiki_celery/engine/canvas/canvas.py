@@ -21,11 +21,11 @@ from typing import Any
 from pydantic_core import from_json
 
 from aiki_celery.definitions.future import StepFuture
-from aiki_celery.engine.canvas_branches import Branch, Running, Until, lots_of, waiting_branches
-from aiki_celery.engine.canvas_steps import CanvasSteps
+from aiki_celery.engine.canvas.branches import Branch, Running, Until, lots_of, waiting_branches
+from aiki_celery.engine.canvas.steps import CanvasSteps
 from aiki_celery.engine.context import WorkflowRun
 from aiki_celery.engine.joining import wait_for
-from aiki_celery.engine.replay import FailedStep
+from aiki_celery.engine.put_aside import FailedStep
 from aiki_celery.errors import ValueRejected
 from aiki_celery.model.status import StepStatus
 

@@ -1,0 +1,1 @@
+"""How an `async def` task is awaited by a thread that is not async."""
