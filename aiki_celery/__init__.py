@@ -7,17 +7,26 @@ is run.
 
 from aiki_celery.celery_binding.canvas.durable import DurableCanvas, durable
 from aiki_celery.definitions.current import current_step
-from aiki_celery.definitions.future import StepFuture
+from aiki_celery.definitions.event import Event, event
+from aiki_celery.definitions.future import EventFuture, StepFuture
 from aiki_celery.definitions.handle import WorkflowHandle
 from aiki_celery.definitions.retry import Retry
-from aiki_celery.definitions.task import Task, task
+from aiki_celery.definitions.schedule import Schedule, schedule
+from aiki_celery.definitions.sending import SendOutcome
+from aiki_celery.definitions.task import AsyncTask, Task, task
 from aiki_celery.definitions.workflow import Workflow, workflow
 from aiki_celery.engine.context import WorkflowRun
+from aiki_celery.engine.saga import Saga
+from aiki_celery.engine.schedules.schedules import Schedules
 from aiki_celery.errors import (
     AikiError,
+    ChildLimitExceeded,
     ClaimLost,
+    CompensationFailed,
     ConfigurationError,
     DefinitionInvalid,
+    EventLimitExceeded,
+    EventTimeout,
     Fatal,
     InputInvalid,
     JournalError,
@@ -30,9 +39,14 @@ from aiki_celery.errors import (
     ReferenceConflict,
     ResultInvalid,
     RetryAfter,
+    RunCancelled,
     RunError,
+    RunFinished,
     RunNotFound,
     RunSuspended,
+    ScheduleConflict,
+    ScheduleError,
+    ScheduleNotFound,
     SchemaMissing,
     SchemaOutdated,
     SettingInvalid,
@@ -41,12 +55,19 @@ from aiki_celery.errors import (
     StepLimitExceeded,
     StepTimeout,
     TaskFailed,
+    TokenExpired,
+    TokenInvalid,
+    TokenRejected,
+    TokenUsed,
     ValueRejected,
     WorkflowCancelled,
     WorkflowFailed,
+    WrongState,
     WrongThread,
 )
 from aiki_celery.extension import Aiki
+from aiki_celery.model.progress import Progress
+from aiki_celery.model.schedules import ScheduleView
 from aiki_celery.model.status import RunStatus
 from aiki_celery.settings import AikiSettings
 
@@ -55,7 +76,12 @@ __all__ = [
     "Aiki",
     "AikiSettings",
     # Definitions
+    "AsyncTask",
+    "Event",
+    "event",
     "Retry",
+    "Schedule",
+    "schedule",
     "Task",
     "task",
     "Workflow",
@@ -65,18 +91,28 @@ __all__ = [
     "DurableCanvas",
     # Inside a workflow or a task
     "current_step",
+    "EventFuture",
+    "Saga",
     "StepFuture",
     "WorkflowRun",
     # Outside
+    "Progress",
     "RunStatus",
+    "Schedules",
+    "ScheduleView",
+    "SendOutcome",
     "WorkflowHandle",
     # Raised by tasks
     "Fatal",
     "RetryAfter",
     # Errors
     "AikiError",
+    "ChildLimitExceeded",
+    "CompensationFailed",
     "ConfigurationError",
     "DefinitionInvalid",
+    "EventLimitExceeded",
+    "EventTimeout",
     "InputInvalid",
     "JournalError",
     "JournalUnavailable",
@@ -88,7 +124,11 @@ __all__ = [
     "ReferenceConflict",
     "ResultInvalid",
     "RunError",
+    "RunFinished",
     "RunNotFound",
+    "ScheduleConflict",
+    "ScheduleError",
+    "ScheduleNotFound",
     "SchemaMissing",
     "SchemaOutdated",
     "SettingInvalid",
@@ -97,11 +137,17 @@ __all__ = [
     "StepLimitExceeded",
     "StepTimeout",
     "TaskFailed",
+    "TokenExpired",
+    "TokenInvalid",
+    "TokenRejected",
+    "TokenUsed",
     "ValueRejected",
     "WorkflowCancelled",
     "WorkflowFailed",
+    "WrongState",
     "WrongThread",
     # Control flow
     "ClaimLost",
+    "RunCancelled",
     "RunSuspended",
 ]

@@ -6,37 +6,44 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, TypeVar
 
 from celery import Celery
 
-from aiki_celery.celery_binding import process_signals
 from aiki_celery.celery_binding.binding import Binding
 from aiki_celery.celery_binding.bootsteps.consumer_step import consumer_step_for
 from aiki_celery.celery_binding.bootsteps.worker_step import worker_step_for
 from aiki_celery.celery_binding.celery_settings import celery_settings
-from aiki_celery.celery_binding.compile import compile_all
+from aiki_celery.celery_binding.compile import Compiler
 from aiki_celery.celery_binding.default_broker import choose_broker
-from aiki_celery.celery_binding.inline import run_at_once, run_queued, wait
+from aiki_celery.celery_binding.inline import run_at_once, run_many_at_once, run_queued
 from aiki_celery.celery_binding.lazy import LazyBinding
+from aiki_celery.celery_binding.process_signals import ProcessSignals
+from aiki_celery.celery_binding.run_access import RunAccess
 from aiki_celery.celery_binding.transport import register
 from aiki_celery.definitions.current import runtime_scope, set_default_runtime
 from aiki_celery.definitions.options import StartOptions
 from aiki_celery.definitions.registry import registry
 from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.engine.lifecycle import Lifecycle
+from aiki_celery.engine.schedules.schedules import Schedules
 from aiki_celery.errors import ConfigurationError, NotInitialized
 from aiki_celery.journal.journal import Journal
 from aiki_celery.model.clock import Clock
 from aiki_celery.model.events import RunEvent
-from aiki_celery.model.records import RunView, Transition
+from aiki_celery.model.records import NewRun, envelope_of
 from aiki_celery.settings import AikiSettings, check_names, read_settings
 
 E = TypeVar("E", bound=RunEvent)
 
 
-class Aiki:
+#: The ``with aiki:`` blocks that this thread, or this asyncio task, is in.
+_scopes: ContextVar[tuple[AbstractContextManager[None], ...]] = ContextVar("aiki_scopes", default=())
+
+
+class Aiki(RunAccess):
     """Adds durable workflows to a Celery application.
 
     ``aiki = Aiki(app, journal="postgresql+psycopg://localhost/shop")``, or ``aiki = Aiki()`` and later
@@ -66,9 +73,9 @@ class Aiki:
         self._app: Celery | None = None
         self._binding: Binding | None = None
         self._lock = threading.RLock()
-        self._refused: list[Exception] = []
+        self._compiler: Compiler | None = None
+        self._signals: ProcessSignals | None = None
         self._hooks = Lifecycle()
-        self._scopes: list[AbstractContextManager[None]] = []
         if app is not None:
             self.init_app(app)
 
@@ -78,6 +85,8 @@ class Aiki:
         Raises:
             ConfigurationError: This Aiki has an application, or the application an Aiki.
         """
+        # Celery's proxies: a worker's application is the one behind them.
+        app = getattr(app, "_get_current_object", lambda: app)()
         if self._app is not None:
             raise ConfigurationError(
                 f"This Aiki has the application {self._app.main!r} already. Make another Aiki."
@@ -93,12 +102,12 @@ class Aiki:
         lazy = LazyBinding(app, lambda: self.binding)
         app.steps["worker"].add(worker_step_for(lazy))  # type: ignore[arg-type]
         app.steps["consumer"].add(consumer_step_for(lazy))  # type: ignore[arg-type]
-        process_signals.connect(lazy)  # type: ignore[arg-type]
+        self._signals = ProcessSignals(lazy)  # type: ignore[arg-type]
         if app.configured:
             self._choose_broker()
         else:
             app.on_after_configure.connect(self._choose_broker, weak=False)
-        compile_all(app, lambda: self.binding, self._refused)
+        self._compiler = Compiler(app, lambda: self.binding)
         set_default_runtime(self)
 
     @property
@@ -121,8 +130,8 @@ class Aiki:
             SettingInvalid: A setting is unknown or has a bad value.
             DefinitionInvalid: The application has a task with the name of a workflow.
         """
-        if self._refused:
-            raise self._refused[0]
+        if self._compiler is not None:
+            self._compiler.check()
         if self._binding is None:
             app = self.app
             with self._lock:
@@ -137,11 +146,6 @@ class Aiki:
         """The settings, as they were read at first use."""
         return self.binding.settings
 
-    @property
-    def journal(self) -> Journal:
-        """Where runs are recorded."""
-        return self.binding.journal
-
     def on(self, event: type[E], hook: Callable[[E], None]) -> Callable[[], None]:
         """Call ``hook`` with every lifecycle event of this type; give a function that ends that.
 
@@ -149,6 +153,20 @@ class Aiki:
         ``Exception`` it raises is logged and goes no further.
         """
         return self._hooks.on(event, hook)
+
+    @property
+    def schedules(self) -> Schedules:
+        """Makes, shows, pauses and triggers schedules; see :class:`~aiki_celery.Schedules`."""
+        binding = self.binding
+        return Schedules(
+            binding.journal,
+            binding.settings,
+            binding.hooks,
+            binding.route,
+            binding.timezone,
+            self._begin,
+            self,
+        )
 
     def upgrade_journal(self) -> str:
         """Make or upgrade the journal's tables, as ``celery aiki db upgrade`` does, and give their revision."""
@@ -172,57 +190,27 @@ class Aiki:
         self, workflow: Workflow[..., Any], calls: Sequence[Sequence[Any]], options: StartOptions
     ) -> list[str]:
         """Journal many runs at once; what ``workflow.enqueue_many(...)`` calls."""
-        if self.app.conf.task_always_eager:
-            return [self.enqueue(workflow, call, {}, options) for call in calls]
         queue = self.binding.queue_for(workflow, options.queue)
+        if self.app.conf.task_always_eager:
+            return run_many_at_once(self.binding, workflow, calls, options, queue)
         return self.binding.starter.enqueue_many(workflow, calls, options, queue)
 
     def celery_task(self, workflow: Workflow[..., Any]) -> Any:
         """Give the Celery task a workflow was compiled into."""
         tasks = self.app.tasks
-        if self._refused:
-            raise self._refused[0]
+        if self._compiler is not None:
+            self._compiler.check()
         return tasks[workflow.definition]
 
-    def view(self, run_id: str) -> RunView:
-        """Give a run as it is now.
-
-        Raises:
-            RunNotFound: The journal does not know it.
-        """
-        self.journal.ensure_ready()
-        return self.journal.views.get(run_id)
-
-    def wait(self, run_id: str, timeout: float | None) -> RunView:
-        """Wait until a run is over.
-
-        Raises:
-            TimeoutError: It was not over in time; says what it is doing.
-            RunNotFound: The journal does not know it.
-        """
-        return wait(lambda: self.view(run_id), timeout)
-
-    def history(self, run_id: str) -> list[Transition]:
-        """Give a run's transitions, oldest first."""
-        self.journal.ensure_ready()
-        return self.journal.views.history(run_id)
-
-    def requeue(self, run_id: str) -> None:
-        """Queue a stalled run again."""
-        self.journal.ensure_ready()
-        self.journal.views.requeue(run_id)
-
-    def retry(self, run_id: str) -> None:
-        """Queue a failed run again, to go on from what failed; what ``handle.retry()`` calls."""
-        self.journal.ensure_ready()
-        again = self.journal.second_chances.retry(run_id)
-        if again is None:
-            return
-        workflow = registry.workflow(again.workflow, again.version)
-        if self.app.conf.task_always_eager and workflow is not None:
-            run_queued(self.binding, workflow, run_id)
+    def _begin(self, runs: Sequence[NewRun]) -> None:
+        """Send the messages of new runs, or do them here."""
+        if self.app.conf.task_always_eager:
+            for run in runs:
+                workflow = registry.workflow(run.workflow, run.version)
+                assert workflow is not None, "the run was made from it in this process"
+                run_queued(self.binding, workflow, run.id)
         else:
-            self.binding.starter.publish([again])
+            self.binding.starter.publish([envelope_of(run) for run in runs])
 
     def close(self) -> None:
         """Close the journal's connections."""
@@ -234,14 +222,16 @@ class Aiki:
         """Make this the extension that definitions speak to, where a process has several."""
         scope = runtime_scope(self)
         scope.__enter__()
-        self._scopes.append(scope)
+        _scopes.set((*_scopes.get(), scope))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Go back to the one before."""
-        self._scopes.pop().__exit__(kind, error, trace)
+        *outer, scope = _scopes.get()
+        _scopes.set(tuple(outer))
+        scope.__exit__(kind, error, trace)
 
     def _choose_broker(self, **_: Any) -> None:
         choose_broker(self.app.conf, self._keywords.get("journal"))

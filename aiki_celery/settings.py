@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from aiki_celery.errors import SettingInvalid
 
@@ -22,8 +30,11 @@ def _to_seconds(value: Any) -> Any:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
-Seconds = Annotated[float, BeforeValidator(_to_seconds), Field(gt=0, allow_inf_nan=False)]
-SecondsOrZero = Annotated[float, BeforeValidator(_to_seconds), Field(ge=0, allow_inf_nan=False)]
+#: Longest duration, in seconds: a hundred years. Threads cannot wait for three hundred.
+LONGEST = 100 * 366 * 86_400
+
+Seconds = Annotated[float, BeforeValidator(_to_seconds), Field(gt=0, le=LONGEST, allow_inf_nan=False)]
+SecondsOrZero = Annotated[float, BeforeValidator(_to_seconds), Field(ge=0, le=LONGEST, allow_inf_nan=False)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$", max_length=30)]
 
 
@@ -48,7 +59,7 @@ class AikiSettings(BaseModel):
     """A worker that has not said so for this long counts as dead, and its runs are taken over."""
 
     poll_interval: Seconds = 1.0
-    """Longest gap between two sweeps for what other workers have added."""
+    """Longest gap between two looks for timers that others have added; other sweeps take a multiple of it."""
 
     batch_size: Annotated[int, Field(ge=1, le=10_000)] = 100
     """How many runs one sweep handles at most."""
@@ -72,7 +83,16 @@ class AikiSettings(BaseModel):
     """Largest JSON form of one value, in bytes."""
 
     max_steps: Annotated[int, Field(ge=1)] = 100_000
-    """Most records of one run."""
+    """Most records of one run; one that goes on as new begins anew."""
+
+    max_children: Annotated[int, Field(ge=1)] = 100_000
+    """Most steps and children that one run starts; one that goes on as new begins anew."""
+
+    max_events: Annotated[int, Field(ge=1)] = 10_000
+    """Most events in the inbox of one run."""
+
+    secret_key: Annotated[SecretStr, Field(min_length=16)] | None = None
+    """Signs the tokens of ``run.callback(...)``; 16 characters or more, the same in every process."""
 
     default_queue: str | None = None
     """Queue of workflows that name none; Celery's own routing where this names none either."""
@@ -87,6 +107,8 @@ class AikiSettings(BaseModel):
         return self
 
 
+_SECRETS = frozenset({"secret_key"})
+
 #: Public name of each setting, as users write it after the prefix.
 NAMES = tuple(field.alias or name for name, field in AikiSettings.model_fields.items())
 
@@ -98,7 +120,8 @@ def read_settings(
 
     Args:
         celery_settings: Celery's configuration; keys that begin with ``aiki_`` are ours.
-        environment: Environment variables; those that begin with ``AIKI_`` and name a setting are ours.
+        environment: Environment variables; those that begin with ``AIKI_`` and name a setting are ours. Others may be
+            for other programs, unless such a name is near a setting's.
         keywords: Keyword arguments of the extension, without prefix; None means not given.
 
     Raises:
@@ -110,7 +133,7 @@ def read_settings(
         if isinstance(key, str) and key.lower().startswith(PREFIX):
             _take(key.lower().removeprefix(PREFIX), value, f"Celery setting {key}", values, origins)
     for key, value in environment.items():
-        if key.startswith(PREFIX.upper()):
+        if key.startswith(PREFIX.upper()) and _is_meant(key.lower().removeprefix(PREFIX)):
             _take(key.lower().removeprefix(PREFIX), value, f"environment variable {key}", values, origins)
     for key, value in keywords.items():
         if value is not None:
@@ -133,11 +156,20 @@ def check_names(keywords: Mapping[str, Any]) -> None:
 
 def _take(name: str, value: Any, origin: str, values: dict[str, Any], origins: dict[str, str]) -> None:
     if name not in NAMES:
-        near = difflib.get_close_matches(name, NAMES, n=1)
+        near = _near(name)
         hint = f" Did you mean {PREFIX}{near[0]}?" if near else f" The settings are {', '.join(NAMES)}."
         raise SettingInvalid(f"{origin}: there is no setting {PREFIX}{name}.{hint}")
     values[name] = value
     origins[name] = origin
+
+
+def _is_meant(name: str) -> bool:
+    """Tell whether a name is a setting's, or was to be one."""
+    return name in NAMES or bool(_near(name))
+
+
+def _near(name: str) -> list[str]:
+    return difflib.get_close_matches(name, NAMES, n=1)
 
 
 def _explain(error: ValidationError, values: Mapping[str, Any], origins: Mapping[str, str]) -> str:
@@ -145,4 +177,8 @@ def _explain(error: ValidationError, values: Mapping[str, Any], origins: Mapping
     if not detail["loc"]:
         return f"aiki settings: {detail['msg'].removeprefix('Value error, ')}"
     name = str(detail["loc"][0])
-    return f"{origins.get(name, 'setting')}: {PREFIX}{name} is {values.get(name)!r}: {detail['msg']}"
+    shown = "a secret" if name in _SECRETS else repr(values.get(name))
+    # Of a secret, pydantic counts items.
+    is_short = name in _SECRETS and detail["type"] == "too_short"
+    reason = "it must have 16 characters or more" if is_short else detail["msg"]
+    return f"{origins.get(name, 'setting')}: {PREFIX}{name} is {shown}: {reason}"

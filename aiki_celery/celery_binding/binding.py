@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import Celery
@@ -19,15 +19,21 @@ from aiki_celery.celery_binding.step_task import StepTask
 from aiki_celery.definitions.registry import registry
 from aiki_celery.definitions.task import Task
 from aiki_celery.definitions.workflow import Workflow
+from aiki_celery.engine.controlling import Controller
+from aiki_celery.engine.events.sending import Sender
 from aiki_celery.engine.execute import Executor
-from aiki_celery.engine.failures import write_failure
+from aiki_celery.engine.failures import in_a_line, write_failure
+from aiki_celery.engine.joined import Joined
 from aiki_celery.engine.lifecycle import Lifecycle
 from aiki_celery.engine.starting import Starter
 from aiki_celery.engine.sweeps.context import SweepContext
+from aiki_celery.engine.sweeps.declarations import declared_plans
 from aiki_celery.errors import DefinitionInvalid
 from aiki_celery.journal.journal import Journal
+from aiki_celery.model.adopted_call import AdoptedCall
 from aiki_celery.model.clock import Clock
-from aiki_celery.model.records import AdoptedCall
+from aiki_celery.model.records import Envelope
+from aiki_celery.model.schedules import NewSchedule
 from aiki_celery.model.status import RunStatus
 from aiki_celery.settings import AikiSettings
 
@@ -62,9 +68,12 @@ class Binding:
         self.executor = Executor(
             journal, settings, hooks, self.starter.publish, self.route, SignatureReader(app), clock
         )
+        self.controller = Controller(journal, hooks, self.starter.publish, self.join)
+        self.sender = Sender(journal, settings, hooks, self._resume, self.join)
         self.process = ProcessIdentity(journal, settings)
         self.caretaker_notes = CaretakerNotes()
         self.clock = clock
+        self._routed = functools.lru_cache(maxsize=1024)(self._find_route)
 
     def queue_for(self, workflow: Workflow[..., Any], asked: str | None) -> str:
         """Give the queue of a workflow's messages: the caller's, the workflow's, ours, then Celery's routing."""
@@ -118,14 +127,34 @@ class Binding:
             hooks=self.hooks,
             definitions=self.definitions,
             expire=self.expire_step,
+            route=self.route,
+            cancel=self.controller.cancel,
+            enforce_deadline=self.controller.enforce_deadline,
+            plans=self.plans,
         )
 
+    def plans(self) -> Mapping[str, NewSchedule | None]:
+        """Give the schedules that code declares in this process, by name; None for one that cannot be used."""
+        return declared_plans(self.timezone())
+
+    def timezone(self) -> str:
+        """Give the name of the application's time zone."""
+        return str(getattr(self.app.timezone, "key", None) or self.app.conf.timezone or "UTC")
+
+    def join(self, session: Any, owner: str) -> Joined:
+        """Join a transaction of the caller's; see :meth:`aiki_celery.engine.starting.Starter.join`."""
+        return self.starter.join(session, owner, _send_none if self.app.conf.task_always_eager else None)
+
+    def _resume(self, envelopes: Sequence[Envelope]) -> None:
+        """Send the messages of runs that go on; none where everything is done by the process that has started it."""
+        if not self.app.conf.task_always_eager:
+            self.starter.publish(envelopes)
+
     def _give_up_adopted(self, run_id: str, call: AdoptedCall, error: Exception) -> None:
-        why = f"its message could not be made: {type(error).__qualname__}: {error}"
+        why = f"its message could not be made: {in_a_line(error)}"
         settle(self, run_id, RunStatus.FAILED, error=write_failure(error, call.attempt), why=why)
 
-    @functools.lru_cache(maxsize=1024)  # noqa: B019 - a binding lives as long as its application
-    def _routed(self, definition: str) -> str:
+    def _find_route(self, definition: str) -> str:
         default = self.app.conf.task_default_queue
         for name in (definition, definition.partition("@")[0]):
             queue = self.app.amqp.router.route({}, name).get("queue")
@@ -133,6 +162,11 @@ class Binding:
             if routed and routed != default:
                 return str(routed)
         return str(default)
+
+
+def _send_none(envelopes: Sequence[Envelope]) -> list[str]:
+    """Where everything is done by the process that has started it: it looks by itself."""
+    return []
 
 
 def known_definitions() -> Sequence[str]:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from aiki_celery.celery_binding.caretaker_notes import CaretakerNotes
 from aiki_celery.celery_binding.fork_lock import ForkLock
 from aiki_celery.celery_binding.pool_watch import PoolWatch
+from aiki_celery.celery_binding.revocations import Revocations
 from aiki_celery.engine.sweeps.context import SweepContext
+from aiki_celery.engine.sweeps.declarations import Declarations
 from aiki_celery.engine.sweeps.recovery import (
     free_process,
     free_worker,
@@ -21,13 +23,18 @@ from aiki_celery.engine.sweeps.recovery import (
     sweep_unsettled,
 )
 from aiki_celery.engine.sweeps.redelivery import Redelivery
+from aiki_celery.engine.sweeps.schedules import sweep_schedules
 from aiki_celery.engine.sweeps.timers import sweep_timers
+from aiki_celery.errors import JournalUnavailable
 from aiki_celery.model.status import RunStatus
 
 logger = logging.getLogger("aiki_celery.caretaker")
 
 #: Seconds between two looks at the pool's processes.
 WATCH_POOL = 0.25
+
+#: Seconds between two looks at what was revoked.
+WATCH_REVOKED = 0.25
 
 #: Notes are gathered for this long, in seconds, so that many are acted on by one statement.
 GATHER = 0.02
@@ -88,6 +95,7 @@ class Caretaker:
         notes: What the event loop leaves for us.
         pool: Watches the pool's processes; None where the pool has none.
         held: Gives the ids of the runs this worker has at hand.
+        is_steady: Tells whether this worker's own heartbeat has been regular of late.
     """
 
     def __init__(
@@ -97,13 +105,17 @@ class Caretaker:
         notes: CaretakerNotes,
         pool: PoolWatch | None,
         held: Callable[[], Iterable[str]],
+        is_steady: Callable[[], bool],
     ) -> None:
         self._context = context
+        self._is_steady = is_steady
         self._worker_id = worker_id
         self._notes = notes
         self._pool = pool
         self._held = held
         self._redelivery = Redelivery(context)
+        self._revocations = Revocations(context)
+        self._declarations = Declarations(context, worker_id)
         self._stop = threading.Event()
         self._is_draining = False
         self._last_notes = 0.0
@@ -113,8 +125,12 @@ class Caretaker:
         self._notes_duty = Duty("notes", self._read_notes, WATCH_POOL if pool is not None else 3600.0)
         self._duties = [
             self._notes_duty,
+            Duty("revocations", self._revocations.sweep, WATCH_REVOKED),
             Duty("timers", lambda: sweep_timers(context), poll),
-            Duty("recovery", lambda: _done(sweep_dead_workers(context)), poll),
+            # Rare: who finds one knows the next due time, and wakes for it.
+            Duty("declarations", lambda: _done(self._declarations.sync()), 60 * poll),
+            Duty("schedules", lambda: sweep_schedules(context), 5 * poll),
+            Duty("recovery", self._recover, 1.25 * poll),
             Duty("redelivery", lambda: _done(self._redelivery.sweep()), 3 * poll),
             Duty("unattended", self._sweep_own, 10 * poll),
             Duty("tidying", self._tidy, 60.0),
@@ -178,15 +194,27 @@ class Caretaker:
             # Those that died before they could take their run leave it queued, and its message is spent.
             journal.timers.mark_unpublished([run_id for _, run_id in lost])
         dead |= {pid for pid, _ in lost if pid}
+        if dead:
+            # Whoever ended a process by ``revoke`` wants its run cancelled, not begun again.
+            self._revocations.sweep()
         for pid in dead:
             free_process(self._context, self._worker_id, pid)
         confirmed = self._notes.take_confirmed()
         if confirmed:
             journal.settlements.confirm(confirmed)
 
-    def _sweep_own(self) -> None:
+    def _recover(self) -> float | None:
+        """Free the runs of dead workers, unless we have been out of touch as well: they may be as alive as we are."""
+        if not self._is_steady():
+            return None
+        try:
+            return _done(sweep_dead_workers(self._context))
+        except JournalUnavailable:
+            return None  # looked at anew at the next poll, and then with another look at our own heartbeat
+
+    def _sweep_own(self) -> float | None:
         sweep_unattended(self._context, self._worker_id, list(self._held()))
-        sweep_unsettled(self._context)
+        return sweep_unsettled(self._context)
 
     def _tidy(self) -> None:
         self._redelivery.stall()

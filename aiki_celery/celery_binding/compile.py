@@ -22,38 +22,57 @@ from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.errors import DefinitionInvalid
 
 
-def compile_all(app: Celery, binding_of: Callable[[], Binding], refused: list[Exception]) -> None:
-    """Compile every definition there is and will be, once the application is finalized.
+class Compiler:
+    """Compiles every definition there is and will be, once the application is finalized.
+
+    The registry, which lasts as long as the process, refers to it weakly: whoever keeps the application keeps this.
 
     Args:
         app: The application.
         binding_of: Gives its binding; called when it is first needed.
-        refused: Takes the reason why that cannot be done: Celery's signal would only log it, and the application go on
-            without workflows. One that was refused gets no more.
     """
 
-    def compile_one(definition: Workflow[..., Any] | Task[..., Any]) -> None:
-        if not app.finalized or refused:
-            return
-        if isinstance(definition, Workflow):
-            compile_workflow(app, definition, binding_of())
-        else:
-            compile_task(app, definition, binding_of())
+    def __init__(self, app: Celery, binding_of: Callable[[], Binding]) -> None:
+        self._app = app
+        self._binding_of = binding_of
+        #: Why it cannot be done: Celery's signal would only log it, and the application go on without workflows.
+        self._refused: Exception | None = None
+        app.on_after_finalize.connect(self._compile_known, weak=False)
+        registry.subscribe(self._compile_new)
 
-    def compile_known(**_: Any) -> None:
+    def check(self) -> None:
+        """Make sure that nothing was refused.
+
+        Raises:
+            DefinitionInvalid: The application has a task with the name of a workflow.
+            SettingInvalid: A setting is unknown or has a bad value.
+        """
+        if self._refused is not None:
+            raise self._refused
+
+    def _compile_new(self, definition: Workflow[..., Any] | Task[..., Any]) -> None:
+        if self._app.finalized and self._refused is None:
+            self._compile(definition)
+
+    def _compile_known(self, **_: Any) -> None:
+        binding_of = self._binding_of
         try:
-            app.register_task(type("SettleTask", (SettleTask,), {"binding_of": staticmethod(binding_of)})())
-            app.register_task(TellErrbacks())
-            for workflow in registry:
-                compile_workflow(app, workflow, binding_of())
-            for task in registry.tasks():
-                compile_task(app, task, binding_of())
+            self._app.register_task(
+                type("SettleTask", (SettleTask,), {"binding_of": staticmethod(binding_of)})()
+            )
+            # Classes of its own: Celery binds a task's class to the application.
+            self._app.register_task(type("TellErrbacks", (TellErrbacks,), {})())
+            for definition in (*registry, *registry.tasks()):
+                self._compile(definition)
         except Exception as error:
-            refused.append(error)
+            self._refused = error
             raise
 
-    app.on_after_finalize.connect(compile_known, weak=False)
-    registry.subscribe(compile_one)
+    def _compile(self, definition: Workflow[..., Any] | Task[..., Any]) -> None:
+        if isinstance(definition, Workflow):
+            compile_workflow(self._app, definition, self._binding_of())
+        else:
+            compile_task(self._app, definition, self._binding_of())
 
 
 def compile_workflow(app: Celery, workflow: Workflow[..., Any], binding: Binding) -> None:

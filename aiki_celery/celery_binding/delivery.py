@@ -12,12 +12,13 @@ from pydantic_core import from_json
 
 from aiki_celery.celery_binding.binding import Binding
 from aiki_celery.celery_binding.chord_claim import claim_seconds
+from aiki_celery.celery_binding.expiry import Expired, has_expired
 from aiki_celery.celery_binding.message import has_callbacks, is_journal_first, kept_options, unknown_version
 from aiki_celery.definitions.options import StartOptions
 from aiki_celery.definitions.registry import registry
 from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.engine.outcome import Outcome
-from aiki_celery.errors import RunNotFound, WorkflowFailed
+from aiki_celery.errors import RunNotFound, WorkflowCancelled, WorkflowFailed
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import Claim, StepRecord
 from aiki_celery.model.status import RunStatus
@@ -75,6 +76,7 @@ class Delivery:
         owner = self._binding.process.owner()
         if is_journal_first(self._headers):
             return self._binding.executor.claim(self._request.id, owner)
+        self._refuse_expired()
         workflow = self._task.workflow
         bound = workflow.signature.bind_message(args, kwargs)
         delivered = self._request.delivery_info or {}
@@ -90,36 +92,55 @@ class Delivery:
         )
         return self._binding.executor.claim_new(run, owner) or self._binding.executor.claim(run.id, owner)
 
+    def _refuse_expired(self) -> None:
+        """Let a message go that comes too late to start a run; one that is in the journal began in time."""
+        is_late = has_expired(self._binding.app, self._request.expires)
+        if is_late and self._binding.journal.views.status(self._request.id) is None:
+            raise Expired
+
     def _retell(self) -> Any:
         """Give the recorded outcome of a finished run again, if nobody has confirmed that Celery heard of it."""
         journal, run_id = self._binding.journal, self._request.id
-        if self._request.chord and self._may_be_publishing(run_id):
+        if self._request.chord and self._put_off(run_id):
             raise Ignore
         if not journal.claims.claim_settlement(run_id, self._binding.process.owner(), uuid.uuid4().hex):
-            logger.debug("Message for run %s: nothing to do; it is held, waiting, over or unknown.", run_id)
+            logger.debug("Message for run %s: nothing to do; it is held, waiting, told or unknown.", run_id)
             raise Ignore
-        try:
-            run = journal.views.get(run_id)
-        except RunNotFound:
-            raise Ignore from None
+        if not self._must_tell():
+            journal.settlements.confirm([run_id])
+            raise Ignore
+        run = journal.views.get(run_id)
         logger.info("Run %s is %s; telling its callbacks again.", run_id, run.status)
-        return self._answer(Outcome(run.status, output=run.output, error=run.error))
+        cancelled = WorkflowCancelled(run.workflow, run_id, run.reason or "")
+        is_cancelled = run.status is RunStatus.CANCELLED
+        return self._answer(
+            Outcome(
+                run.status, output=run.output, error=run.error, exception=cancelled if is_cancelled else None
+            )
+        )
 
-    def _may_be_publishing(self, run_id: str) -> bool:
-        """Tell whether a dead process may still hold the chord: a result told now would be lost; a sweep comes back."""
+    def _put_off(self, run_id: str) -> bool:
+        """Leave a run to a later message while a dead process may hold its chord: a result told now would be lost."""
         journal = self._binding.journal
         try:
             finished_at = journal.views.get(run_id).finished_at
         except RunNotFound:
             return False
-        held_for = claim_seconds(self._binding.app.conf) * MICROSECOND
-        return finished_at is not None and journal.now() - finished_at < held_for
+        if finished_at is None:
+            return False
+        free_at = finished_at + int(claim_seconds(self._binding.app.conf) * MICROSECOND)
+        if free_at <= journal.now():
+            return False
+        journal.settlements.put_off([run_id], free_at)
+        return True
 
     def _answer(self, outcome: Outcome) -> Any:
         if outcome.status is RunStatus.COMPLETED:
             return from_json(outcome.output or "null")
         if outcome.status is RunStatus.FAILED:
             raise outcome.exception or self._recorded_error(outcome.error or "{}")
+        if outcome.status is RunStatus.CANCELLED:
+            raise outcome.exception or WorkflowCancelled(self._task.workflow.name, self._request.id)
         raise Ignore
 
     def _recorded_error(self, text: str) -> WorkflowFailed:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 
 from aiki_celery.journal.journal import Journal
 
 logger = logging.getLogger("aiki_celery.heartbeat")
+
+#: Seconds within which whoever waits for the database tries again, at the latest.
+LONGEST_WAIT = 2.0
 
 
 class Heartbeat:
@@ -28,6 +32,7 @@ class Heartbeat:
         self._journal = journal
         self._facts = (worker_id, hostname, os.getpid(), info)
         self._interval = interval
+        self._beat_at, self._since = _both_clocks(), time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="aiki-heartbeat", daemon=True)
 
@@ -39,7 +44,26 @@ class Heartbeat:
         """
         self._journal.ensure_ready()
         self._journal.workers.beat(*self._facts)
+        now = time.monotonic()
+        had_to_wait = now - self._since > LONGEST_WAIT
+        self._beat_at = _both_clocks()
+        # Who had to wait for the database does not know for how long the others had to.
+        self._since = now if had_to_wait else float("-inf")
         self._thread.start()
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the beats have come on time of late: only then does another's silence mean that it is dead.
+
+        After the database was away, or this machine asleep, each row is as old as our own; whoever is alive beats
+        again within an interval.
+        """
+        is_long_enough = time.monotonic() - self._since > self._interval + LONGEST_WAIT
+        return self._silence() < 2 * self._interval and is_long_enough
+
+    def _silence(self) -> float:
+        """Give the seconds since the last beat, by the clock that has gone further: one stands still in a sleep."""
+        return max(now - then for now, then in zip(_both_clocks(), self._beat_at, strict=True))
 
     def end(self) -> None:
         """Stop, and take the row away. Does nothing in a forked child or the second time."""
@@ -56,5 +80,12 @@ class Heartbeat:
         while not self._stop.wait(self._interval):
             try:
                 self._journal.workers.beat(*self._facts)
+                if self._silence() > 2 * self._interval:
+                    self._since = time.monotonic()
+                self._beat_at = _both_clocks()
             except Exception as error:
                 logger.warning("A heartbeat of worker %s failed: %s", self._facts[0], error)
+
+
+def _both_clocks() -> tuple[float, float]:
+    return time.monotonic(), time.time()

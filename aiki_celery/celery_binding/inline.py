@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from aiki_celery.celery_binding.binding import Binding
 from aiki_celery.celery_binding.inline_house import InlineHouse
 from aiki_celery.definitions.options import StartOptions
+from aiki_celery.definitions.patience import Patience
 from aiki_celery.definitions.workflow import Workflow
+from aiki_celery.engine.joined import Joined
 from aiki_celery.engine.outcome import Outcome
 from aiki_celery.engine.ports import Forever
 from aiki_celery.errors import JournalUnavailable, RunError, WorkflowCancelled, WorkflowFailed
-from aiki_celery.model.records import Claim, RunView, StepRecord
+from aiki_celery.model.records import Claim, Envelope, RunView, StepRecord
 from aiki_celery.model.status import RunStatus
+
+logger = logging.getLogger("aiki_celery.run")
+
+#: States that a run may be brought out of from outside.
+_WAITS = frozenset({RunStatus.AWAITING_STEPS, RunStatus.AWAITING_EVENT, RunStatus.PAUSED, RunStatus.QUEUED})
 
 
 def run_new(
@@ -50,16 +59,56 @@ def run_at_once(
 ) -> str:
     """Journal a run and do it here to its end, as ``task_always_eager`` asks; no delay is waited for. Give its id.
 
+    In a transaction of the caller's, it is done after the commit.
+
     Raises:
         InputInvalid: The arguments do not fit.
         ReferenceConflict: The reference id is taken by a run with other input.
     """
     run = binding.starter.new_run(workflow, args, kwargs, replace(options, delay=None, due_at=None), queue)
+    if options.session is not None:
+        return _join(binding, workflow, options).start(run, options)
     binding.journal.ensure_ready()
     run_id = binding.journal.starts.insert(run, return_existing=options.on_conflict == "return_existing")
     if run_id == run.id:
         run_queued(binding, workflow, run_id)
     return run_id
+
+
+def run_many_at_once(
+    binding: Binding,
+    workflow: Workflow[..., Any],
+    calls: Sequence[Sequence[Any]],
+    options: StartOptions,
+    queue: str,
+) -> list[str]:
+    """Do what :func:`run_at_once` does for many runs, one after the other, once all of them are in the journal.
+
+    Raises:
+        InputInvalid: One of the calls does not fit; nothing was written or run.
+    """
+    runs = binding.starter.new_runs(workflow, calls, replace(options, delay=None, due_at=None), queue)
+    if not runs:
+        return []
+    if options.session is not None:
+        _join(binding, workflow, options).start_many(runs)
+    else:
+        binding.journal.ensure_ready()
+        binding.journal.starts.insert_many(runs)
+        for run in runs:
+            run_queued(binding, workflow, run.id)
+    return [run.id for run in runs]
+
+
+def _join(binding: Binding, workflow: Workflow[..., Any], options: StartOptions) -> Joined:
+    """Join the caller's transaction; what is started in it is done here, after the commit."""
+
+    def run_them(envelopes: Sequence[Envelope]) -> list[str]:
+        for envelope in envelopes:
+            run_queued(binding, workflow, envelope.run_id)
+        return []
+
+    return binding.starter.join(options.session, workflow.name, run_them)
 
 
 def run_queued(binding: Binding, workflow: Workflow[..., Any], run_id: str) -> Outcome:
@@ -71,7 +120,7 @@ def run_queued(binding: Binding, workflow: Workflow[..., Any], run_id: str) -> O
 
 def wait(
     look: Callable[[], RunView],
-    timeout: float | None,
+    timeout: timedelta | float | None,
     *,
     longest: float = 0.25,
     stop_at_stalled: bool = False,
@@ -81,21 +130,12 @@ def wait(
     Raises:
         TimeoutError: It was not over in time; says what it is doing.
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
-    begun = time.monotonic()
+    patience = Patience(timeout, longest)
     while True:
         run = look()
         if run.status.is_terminal or (stop_at_stalled and run.status is RunStatus.STALLED):
             return run
-        # A tenth of what it has taken so far: nobody hears of the end much later than it was.
-        pause = min(max(0.002, 0.1 * (time.monotonic() - begun)), longest)
-        if deadline is not None:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                why = f" ({run.reason})" if run.reason else ""
-                raise TimeoutError(f"run {run.id} of {run.workflow} is {run.status}{why} after {timeout:g} s")
-            pause = min(pause, left)
-        time.sleep(pause)
+        time.sleep(patience.pause(run))
 
 
 def _to_the_end(
@@ -109,8 +149,9 @@ def _to_the_end(
         outcome = binding.executor.run(workflow, *taken, Forever(), told=True, publish=house.publish)
         if outcome.status is None:
             _refuse_to_wait_for_ourselves(binding, run_id, taken[0].epoch, outcome)
-        if outcome.status is RunStatus.AWAITING_STEPS:
-            house.run_until_queued(run_id)
+        if outcome.status in _WAITS:
+            _tell_of_event(binding, run_id, outcome)
+            house.run_until_queued(run_id, outcome.due_at)
         elif outcome.due_at is None or outcome.status in (RunStatus.COMPLETED, RunStatus.FAILED):
             house.run_the_rest()
             return (
@@ -119,8 +160,17 @@ def _to_the_end(
                 else _done_elsewhere(binding, run_id)
             )
         else:
-            house.run_until(outcome.due_at)
+            house.run_until_queued(run_id, outcome.due_at)
         taken = binding.executor.claim(run_id, binding.process.owner_here())
+
+
+def _tell_of_event(binding: Binding, run_id: str, outcome: Outcome) -> None:
+    """Say why nothing goes on here, where it may be for ever."""
+    if outcome.status is RunStatus.AWAITING_EVENT and outcome.due_at is None:
+        why = binding.journal.views.get(run_id).reason
+        logger.warning(
+            "Run %s %s. It goes on here when that is sent by another thread or process.", run_id, why
+        )
 
 
 def _refuse_to_wait_for_ourselves(binding: Binding, run_id: str, epoch: int, outcome: Outcome) -> None:

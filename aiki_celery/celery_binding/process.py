@@ -9,9 +9,10 @@ import socket
 import threading
 import uuid
 
-from celery.exceptions import SoftTimeLimitExceeded
+from celery.exceptions import SoftTimeLimitExceeded, WorkerShutdown, WorkerTerminate
 
 from aiki_celery.celery_binding.heartbeat import Heartbeat
+from aiki_celery.engine.exits import EXITS
 from aiki_celery.journal.journal import Journal
 from aiki_celery.model.records import Owner
 from aiki_celery.settings import AikiSettings
@@ -46,11 +47,13 @@ class WorkerHost:
     Args:
         drain: Whether the worker is ending.
         max_hold: Seconds for which one message may be held.
+        main_pid: The worker's main process, where this process knows of it.
     """
 
-    def __init__(self, drain: DrainFlag, max_hold: float) -> None:
+    def __init__(self, drain: DrainFlag, max_hold: float, main_pid: int | None = None) -> None:
         self._drain = drain
         self._max_hold = max_hold
+        self._main_pid = main_pid
 
     def should_let_go(self, held_for: float) -> str | None:
         """Give the reason to hand a run over, or None to go on."""
@@ -69,6 +72,11 @@ class WorkerHost:
         """Tell whether an exception is Celery's of a soft time limit."""
         return isinstance(error, SoftTimeLimitExceeded)
 
+    def outlives(self, error: BaseException) -> bool:
+        """Tell whether code has asked for the end of the worker's main process, and not Celery."""
+        is_celerys = isinstance(error, (WorkerShutdown, WorkerTerminate))
+        return isinstance(error, EXITS) and not is_celerys and self._main_pid == os.getpid()
+
 
 class ProcessIdentity:
     """The owner that this process's claims carry.
@@ -82,6 +90,7 @@ class ProcessIdentity:
         self._journal = journal
         self._settings = settings
         self._worker_id: str | None = None
+        self._main_pid: int | None = None
         self._alone: tuple[int, str] | None = None
         self._heartbeat: Heartbeat | None = None
         self._lock = threading.Lock()
@@ -95,11 +104,12 @@ class ProcessIdentity:
     @property
     def host(self) -> WorkerHost:
         """Who tells this worker's passes to let go."""
-        return WorkerHost(self.drain, self._settings.max_hold)
+        return WorkerHost(self.drain, self._settings.max_hold, self._main_pid)
 
     def become_worker(self, hostname: str) -> str:
         """Make this process a worker's main process, and give the worker's new id."""
         self._worker_id = f"{hostname[:40]}/{uuid.uuid4().hex[:12]}"
+        self._main_pid = os.getpid()
         self.drain.lower()
         os.environ[WORKER_ID] = self._worker_id
         return self._worker_id
@@ -110,7 +120,7 @@ class ProcessIdentity:
 
     def leave_worker(self) -> None:
         """Stop being a worker's process."""
-        self._worker_id = None
+        self._worker_id = self._main_pid = None
         os.environ.pop(WORKER_ID, None)
 
     def owner(self) -> Owner:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from billiard.einfo import ExceptionWithTraceback
+from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
 from celery.exceptions import Ignore, Reject, Retry, WorkerLostError
 from celery.worker import state
 from celery.worker.request import Request
 
-from aiki_celery.celery_binding.message import has_callbacks, is_journal_first
+from aiki_celery.celery_binding.expiry import Expired
+from aiki_celery.celery_binding.message import has_callbacks, is_journal_first, kind_of_task
 
 
 class WorkflowRequest(Request):
@@ -22,10 +23,20 @@ class WorkflowRequest(Request):
         if is_journal_first(self.request_dict):
             self.acknowledge()
 
+    def revoked(self) -> bool:
+        """Keep the message of a run that was revoked: its cancel is in the journal, and its code cleans up."""
+        if is_journal_first(self.request_dict) and kind_of_task(self.task) == "workflow":
+            return False
+        return bool(super().revoked())
+
+    def maybe_expire(self) -> bool:
+        """Pass on what has expired: a run that began in time is not to be revoked, and the journal knows."""
+        return False
+
     def __init_subclass__(cls, **options: Any) -> None:
         """Celery makes a subclass of its own for each task, whose ``on_success`` does not call ours: wrap it."""
         super().__init_subclass__(**options)
-        cls.on_success = _confirming(cls.on_success)
+        cls.on_success = losing(_confirming(cls.on_success))
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """A process that died is no failure: the run is recovered. Anything else is as in Celery."""
@@ -34,6 +45,8 @@ class WorkflowRequest(Request):
             error = error.exc
         if isinstance(error, (WorkerLostError, SystemExit, KeyboardInterrupt)) and not state.should_terminate:
             return self._on_lost_process()
+        if isinstance(error, Expired):
+            return self._announce_revoked("expired", False, None, True)
         result = super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
         if return_ok and not isinstance(error, (Ignore, Reject, Retry)):
             self._confirm()
@@ -57,12 +70,27 @@ class WorkflowRequest(Request):
             self.task.binding.caretaker_notes.confirm(self.id)
 
     def _on_lost_process(self) -> None:
+        self.on_lost(self.worker_pid)
+
+    def on_lost(self, pid: int | None) -> None:
+        """Leave the run to be recovered: at once where its process ``pid`` has died, else when it is found unheld."""
         state.task_ready(self)
         if self._already_cancelled or self._already_revoked:
             return
-        self.task.binding.caretaker_notes.lose(self.worker_pid, self.id)
+        self.task.binding.caretaker_notes.lose(pid, self.id)
         # The message of a run that was not journaled yet is the only trace of it.
         self.reject(requeue=True)
+
+
+def losing(on_success: Any) -> Any:
+    """Take what a pool without processes tells of what is no ``Exception``: Celery's own method would die of it."""
+
+    def lose_or_go_on(self: Any, failed__retval__runtime: Any, **options: Any) -> Any:
+        if isinstance(failed__retval__runtime, ExceptionInfo):
+            return self.on_lost(None)
+        return on_success(self, failed__retval__runtime, **options)
+
+    return lose_or_go_on
 
 
 def _confirming(on_success: Any) -> Any:

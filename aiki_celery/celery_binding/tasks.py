@@ -16,6 +16,7 @@ from aiki_celery.celery_binding.inline import run_new
 from aiki_celery.celery_binding.message import header, is_ours
 from aiki_celery.definitions.registry import registry
 from aiki_celery.definitions.workflow import Workflow
+from aiki_celery.errors import WorkflowCancelled
 from aiki_celery.model.ids import new_run_id
 
 
@@ -33,6 +34,8 @@ class WorkflowTask(Task):
     typing = False
     serializer = "json"
     Request = "aiki_celery.celery_binding.request:WorkflowRequest"
+    #: What Celery is told of a cancelled run: wanted, so no error in anybody's log.
+    throws = (WorkflowCancelled,)
     aiki_kind = "workflow"
 
     #: The application and its journal; set by the compiler.

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
-from typing import Any
 
 import click
 
-from aiki_celery.cli.timeline import describe, run_line
-from aiki_celery.errors import AikiError
-from aiki_celery.extension import Aiki
+from aiki_celery.cli.access import Commands, extension_of, told
+from aiki_celery.cli.facts import facts_of
+from aiki_celery.cli.sending import send_json
+from aiki_celery.cli.timeline import describe, run_lines
 from aiki_celery.model.status import RunKind, RunStatus
 
+_LIMIT = click.IntRange(1, 1_000_000_000)
 _STATUSES = click.Choice([status.value for status in RunStatus])
 
 
-@click.group()
+@click.group(cls=Commands)
 def aiki() -> None:
-    """Durable workflows: the journal's tables, runs."""
+    """Durable workflows: the journal's tables, runs, schedules."""
 
 
 @aiki.group()
@@ -31,8 +31,8 @@ def db() -> None:
 @click.pass_context
 def upgrade(context: click.Context) -> None:
     """Make or upgrade the tables."""
-    extension = _extension(context)
-    revision = _told(extension.upgrade_journal)
+    extension = extension_of(context)
+    revision = told(extension.upgrade_journal)
     click.echo(f"{extension.journal.connections.shown_url} is at revision {revision}.")
 
 
@@ -40,16 +40,16 @@ def upgrade(context: click.Context) -> None:
 @click.pass_context
 def current(context: click.Context) -> None:
     """Show the revision the tables are at."""
-    extension = _extension(context)
-    click.echo(_told(extension.journal.revision) or "none")
+    extension = extension_of(context)
+    click.echo(told(extension.journal.revision) or "none")
 
 
 @db.command()
 @click.pass_context
 def check(context: click.Context) -> None:
     """Exit with 0 if the tables are those of this package, else say why not and exit with 1."""
-    extension = _extension(context)
-    _told(extension.journal.ensure_ready)
+    extension = extension_of(context)
+    told(extension.journal.ensure_ready)
     click.echo(f"{extension.journal.connections.shown_url} is ready.")
 
 
@@ -65,10 +65,9 @@ def run() -> None:
 @click.option("--workflow", help="Only runs of this workflow; with --all also steps of this task.")
 @click.option("--reference-id", help="Only the run with this reference id.")
 @click.option("--parent", "parent_id", help="Only what this run has started: children and steps.")
+@click.option("--schedule", help="Only runs that this schedule has started.")
 @click.option("--all", "with_steps", is_flag=True, help="Started steps too, not workflows alone.")
-@click.option(
-    "--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Most runs to show."
-)
+@click.option("--limit", default=50, show_default=True, type=_LIMIT, help="Most runs to show.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_context
 def list_runs(
@@ -77,23 +76,29 @@ def list_runs(
     workflow: str | None,
     reference_id: str | None,
     parent_id: str | None,
+    schedule: str | None,
     with_steps: bool,
     limit: int,
     as_json: bool,
 ) -> None:
     """List runs, newest first: of workflows, unless told otherwise."""
-    extension = _extension(context)
-    _told(extension.journal.ensure_ready)
+    extension = extension_of(context)
+    told(extension.journal.ensure_ready)
     runs = extension.journal.views.find(
         statuses=[RunStatus(status) for status in statuses],
         workflow=workflow,
         reference_id=reference_id,
         kinds=() if with_steps or parent_id else (RunKind.WORKFLOW,),
         parent_id=parent_id,
-        limit=limit,
+        schedule=schedule,
+        # One more tells whether the list stops here.
+        limit=limit + 1,
     )
-    for found in runs:
-        click.echo(json.dumps(asdict(found)) if as_json else run_line(found))
+    shown = runs[:limit]
+    for line in [json.dumps(facts_of(found)) for found in shown] if as_json else run_lines(shown):
+        click.echo(line)
+    if len(runs) > limit:
+        click.echo(f"These are the newest {limit:,}; there are more. Show them with --limit.", err=True)
     if not runs and not as_json:
         click.echo("No runs.", err=True)
 
@@ -104,16 +109,18 @@ def list_runs(
 @click.pass_context
 def show(context: click.Context, run_id: str, as_json: bool) -> None:
     """Show what one run did, is doing and waits for, and what became of all it has started."""
-    extension = _extension(context)
-    found = _told(lambda: extension.view(run_id))
+    extension = extension_of(context)
+    found = told(lambda: extension.view(run_id))
     views, history = extension.journal.views, extension.history(run_id)
     steps, started = views.steps(run_id), views.started(run_id)
+    inbox = extension.journal.inbox.received(run_id)
     if as_json:
-        facts = {"run": asdict(found), "steps": [step._asdict() for step in steps]}
+        facts = {"run": facts_of(found), "steps": [step._asdict() for step in steps]}
         facts |= {"started": [asdict(child) for child in started.values()]}
+        facts |= {"inbox": [event._asdict() for event in inbox]}
         click.echo(json.dumps(facts | {"history": [asdict(line) for line in history]}))
     else:
-        click.echo(describe(found, steps, started, history))
+        click.echo(describe(found, steps, started, history, inbox))
 
 
 @run.command()
@@ -121,8 +128,8 @@ def show(context: click.Context, run_id: str, as_json: bool) -> None:
 @click.pass_context
 def requeue(context: click.Context, run_id: str) -> None:
     """Queue a stalled run again, after what stalled it was mended."""
-    extension = _extension(context)
-    _told(lambda: extension.requeue(run_id))
+    extension = extension_of(context)
+    told(lambda: extension.requeue(run_id))
     click.echo(f"Run {run_id} is queued.")
 
 
@@ -131,28 +138,23 @@ def requeue(context: click.Context, run_id: str) -> None:
 @click.pass_context
 def retry(context: click.Context, run_id: str) -> None:
     """Queue a failed run again, to go on from the step that failed."""
-    extension = _extension(context)
-    _told(lambda: extension.retry(run_id))
+    extension = extension_of(context)
+    told(lambda: extension.retry(run_id))
     click.echo(f"Run {run_id} is queued.")
 
 
-def _extension(context: click.Context) -> Aiki:
-    """Give the extension of the application that ``-A`` names."""
-    app = context.obj.app
-    app.loader.import_default_modules()
-    app.finalize()
-    extension = getattr(app, "aiki", None)
-    if not isinstance(extension, Aiki):
-        raise click.ClickException(
-            f"The Celery application {app.main!r} has no Aiki. Add one: aiki = Aiki(app)"
-        )
-    return extension
-
-
-def _told(work: Any) -> Any:
-    """Do work, and turn our errors into a message and exit code 1."""
-    try:
-        return work()
-    except AikiError as error:
-        click.echo(f"{type(error).__name__}: {error}", err=True)
-        sys.exit(1)
+@run.command()
+@click.argument("run_id")
+@click.argument("event")
+@click.argument("payload", default="null")
+@click.option("--id", "event_id", help="Your own name for it, under which the run counts it once.")
+@click.pass_context
+def send(context: click.Context, run_id: str, event: str, payload: str, event_id: str | None) -> None:
+    """Send an event to a run: its name, and its payload as JSON."""
+    extension = extension_of(context)
+    is_new = told(lambda: send_json(extension, run_id, event, payload, event_id))
+    click.echo(
+        f"Run {run_id} has received {event}."
+        if is_new
+        else f"Run {run_id} had received it before, as {event_id}."
+    )

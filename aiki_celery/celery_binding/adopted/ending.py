@@ -12,7 +12,7 @@ from pydantic_core import from_json
 
 from aiki_celery.celery_binding.adopted.replacing import Replaced, go_on_as, replacement
 from aiki_celery.celery_binding.adopted.settling import written
-from aiki_celery.engine.failures import write_failure
+from aiki_celery.engine.failures import in_a_line, write_failure
 from aiki_celery.engine.ports import Publish
 from aiki_celery.errors import ValueRejected
 from aiki_celery.model.clock import MICROSECOND
@@ -77,8 +77,7 @@ class AdoptedEnding:
         self._end(RunStatus.COMPLETED, output=output, why="completed")
 
     def _failed(self, error: BaseException) -> None:
-        why = f"{type(error).__qualname__}: {error}"
-        self._end(RunStatus.FAILED, error=write_failure(error, self._claim.attempt), why=why)
+        self._end(RunStatus.FAILED, error=write_failure(error, self._claim.attempt), why=in_a_line(error))
 
     def _retried(self, retry: Any) -> None:
         """Wait for Celery's own message about the next try; ours is sent only if that is lost."""

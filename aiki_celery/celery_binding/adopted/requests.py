@@ -16,7 +16,9 @@ from celery.worker import state
 
 from aiki_celery.celery_binding.adopted.answers import answering_here
 from aiki_celery.celery_binding.adopted.tracing import wrap_tracers
+from aiki_celery.celery_binding.expiry import Expired
 from aiki_celery.celery_binding.message import HEADER, is_adopted, kind_of_task
+from aiki_celery.celery_binding.request import losing
 
 if TYPE_CHECKING:
     from aiki_celery.celery_binding.binding import Binding
@@ -29,6 +31,12 @@ class AdoptedRequest:
     id: str
     worker_pid: int | None
     notes: CaretakerNotes
+    on_success: Any
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Celery makes a subclass of its own, with its own ``on_success``: wrap it."""
+        super().__init_subclass__(**options)
+        cls.on_success = losing(cls.on_success)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """A process that died is no failure: the run is recovered. Anything else is as in Celery."""
@@ -37,6 +45,8 @@ class AdoptedRequest:
             error = error.exc
         if isinstance(error, (WorkerLostError, SystemExit, KeyboardInterrupt)) and not state.should_terminate:
             return self._on_lost_process()
+        if isinstance(error, Expired):
+            return self._announce_revoked("expired", False, None, True)
         with answering_here(self.id):
             return super().on_failure(  # type: ignore[misc]
                 exc_info, send_failed_event=send_failed_event, return_ok=return_ok
@@ -48,6 +58,10 @@ class AdoptedRequest:
             self.notes.time_out(self.id, self.worker_pid, timeout)
         with answering_here(self.id):
             return super().on_timeout(soft, timeout)  # type: ignore[misc]
+
+    def maybe_expire(self) -> bool:
+        """Pass on what has expired: a try that began in time is not to be revoked, and the journal knows."""
+        return False
 
     def terminate(self, pool: Any, signal: Any = None) -> Any:
         """Journal first that the run was revoked: the end of its process must not look like a crash."""
@@ -61,10 +75,14 @@ class AdoptedRequest:
             return super()._announce_revoked(reason, terminated, signum, expired)  # type: ignore[misc]
 
     def _on_lost_process(self) -> None:
+        self.on_lost(self.worker_pid)
+
+    def on_lost(self, pid: int | None) -> None:
+        """Leave the run to be recovered: at once where its process ``pid`` has died, else when it is found unheld."""
         state.task_ready(self)
         if self._already_cancelled or self._already_revoked:  # type: ignore[attr-defined]
             return
-        self.notes.lose(self.worker_pid, self.id)
+        self.notes.lose(pid, self.id)
         # The journal brings it back; a message of the broker's would only come beside that.
         self.acknowledge()  # type: ignore[attr-defined]
 

@@ -12,7 +12,8 @@ from pydantic_core import from_json
 
 from aiki_celery.celery_binding.adopted.answers import answer
 from aiki_celery.celery_binding.message import ONCE_MORE, header, read_options
-from aiki_celery.model.records import AdoptedCall, Envelope
+from aiki_celery.model.adopted_call import AdoptedCall
+from aiki_celery.model.records import Envelope
 
 logger = logging.getLogger("aiki_celery.dispatch")
 
@@ -61,6 +62,9 @@ class AdoptedSender:
         given, facts = from_json(call.input), from_json(call.call)
         options = read_options(envelope.request)
         headers = options.pop("headers", None) or {}
+        if call.has_begun:
+            # It is about the start, and some brokers drop what has expired.
+            options.pop("expires", None)
         for name, failed in (("link", False), ("link_error", True)):
             options[name] = [*options.get(name, ()), answer(envelope.run_id, facts, failed=failed)]
         signature = self._app.signature(

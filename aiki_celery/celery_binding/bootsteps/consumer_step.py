@@ -9,12 +9,13 @@ from celery import bootsteps
 from aiki_celery.celery_binding.adopted.requests import adopt_tasks
 from aiki_celery.celery_binding.binding import Binding
 from aiki_celery.celery_binding.redis_receipts import RedisReceipts
+from aiki_celery.celery_binding.unknown_tasks import hand_on_unknown
 
 
 class ConsumerStep(bootsteps.StartStopStep):
-    """Looks at messages of Celery tasks that workflows have started, and puts our bookkeeping before the channel's.
+    """Looks at messages of Celery tasks that workflows have started and of tasks that are unknown here.
 
-    The latter where the broker is Redis and an event loop drives the worker.
+    Where the broker is Redis and an event loop drives the worker, it also puts our bookkeeping before the channel's.
     """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
@@ -23,8 +24,9 @@ class ConsumerStep(bootsteps.StartStopStep):
     binding: Binding
 
     def create(self, consumer: Any) -> None:
-        """Be there whenever the consumer builds how it handles the messages of each task."""
+        """Be there whenever the consumer builds how it handles the messages of each task, and of none."""
         adopt_tasks(self.binding, consumer)
+        hand_on_unknown(self.binding, consumer)
 
     def start(self, consumer: Any) -> None:
         """Begin, before the first message is received."""

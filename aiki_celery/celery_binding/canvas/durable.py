@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import current_app
 from kombu.utils import json as kombu_json
@@ -17,6 +17,9 @@ from aiki_celery.definitions.handle import WorkflowHandle
 from aiki_celery.definitions.options import OnConflict
 from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.errors import NotJournalable
+
+if TYPE_CHECKING:
+    from aiki_celery.definitions.options import Joinable
 
 
 def durable(signature: Any) -> DurableCanvas:
@@ -73,6 +76,8 @@ class DurableCanvas:
         queue: str | None = None,
         priority: int | None = None,
         tags: Sequence[str] | None = None,
+        deadline: timedelta | float | datetime | None = None,
+        session: Joinable | None = None,
     ) -> DurableCanvas:
         """Give a copy with start options set, of the run, not of its tasks; see :meth:`Workflow.options`.
 
@@ -87,6 +92,8 @@ class DurableCanvas:
             queue=queue,
             priority=priority,
             tags=tags,
+            deadline=deadline,
+            session=session,
         )
         return DurableCanvas(self.signature, workflow)
 

@@ -7,7 +7,7 @@ from typing import Any
 from celery import Task
 from celery.exceptions import ChordError
 
-from aiki_celery.engine.canvas_steps import TELL_ERRBACKS
+from aiki_celery.engine.canvas.steps import TELL_ERRBACKS
 from aiki_celery.errors import TaskFailed
 
 

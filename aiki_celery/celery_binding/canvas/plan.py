@@ -1,4 +1,4 @@
-"""Turns a canvas into a plan: plain JSON that says what is to be done, played by ``engine/canvas.py``.
+"""Turns a canvas into a plan: plain JSON that says what is to be done, played by ``engine/canvas/canvas.py``.
 
 What Celery does while it sends a canvas is done here at once, by the rules of ``celery/canvas.py``: chains in chains
 are spliced, a group that is followed by something becomes a chord, options and callbacks are handed down to the tasks

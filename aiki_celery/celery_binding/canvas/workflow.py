@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiki_celery.definitions.workflow import workflow
-from aiki_celery.engine.canvas import play
+from aiki_celery.engine.canvas.canvas import play
 from aiki_celery.engine.context import WorkflowRun
 
 #: Name of the workflow, as ``run list`` shows it.
