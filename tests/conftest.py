@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from tests.harness.rabbitmq import RabbitMQServer
 from tests.harness.redis_server import RedisServer
 from tests.harness.server import Server
 from tests.harness.worker import WorkerProcess
+
+#: What a test notes in its report how long a recovery took: what was lost, then seconds.
+RECOVERY = "recovery"
 
 SERVERS = {"postgres": "postgres", "mariadb": "mariadb", "redis_server": "redis", "rabbitmq": "rabbitmq"}
 
@@ -136,3 +141,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture, mark in SERVERS.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(mark)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints how long recoveries took, in whichever process their tests ran."""
+    measured: defaultdict[str, list[float]] = defaultdict(list)
+    for report in (report for reports in terminalreporter.stats.values() for report in reports):
+        for name, told in getattr(report, "user_properties", ()):
+            if name == RECOVERY and report.when == "teardown":
+                measured[told[0]] += told[1:]
+    for what, seconds in sorted(measured.items()):
+        p50, most = statistics.median(seconds), max(seconds)
+        terminalreporter.write_line(f"recovery {what:<45} n={len(seconds)} p50={p50:.2f} s max={most:.2f} s")

@@ -12,6 +12,7 @@ from aiki_celery import Aiki
 from aiki_celery.celery_binding.binding import Binding, known_definitions
 from aiki_celery.definitions.registry import registry
 from aiki_celery.definitions.workflow import Workflow
+from aiki_celery.engine.events.sending import Sender
 from aiki_celery.engine.lifecycle import Lifecycle
 from aiki_celery.engine.outcome import Outcome
 from aiki_celery.engine.ports import Forever, Host
@@ -40,6 +41,7 @@ class House:
         inbox: Messages that were sent and not taken, by run.
         sent: Every message there was.
         hooks: Who is told of lifecycle events.
+        sender: Sends events; the messages of runs that go on come to the inbox.
     """
 
     def __init__(
@@ -58,6 +60,9 @@ class House:
         self.app.finalize()
         self.binding = Binding(self.app, AikiSettings(**settings), self.hooks, journal)
         self.executor = self.binding.executor
+        self.sender = Sender(
+            journal, self.binding.settings, self.hooks, self.publish, self.binding.starter.join
+        )
 
     def publish(self, envelopes: Sequence[Envelope]) -> None:
         """Takes messages."""

@@ -8,7 +8,8 @@ import pytest
 
 from aiki_celery.errors import ClaimLost
 from aiki_celery.journal.journal import Journal
-from aiki_celery.model.records import AdoptedCall, Claim
+from aiki_celery.model.adopted_call import AdoptedCall
+from aiki_celery.model.records import Claim
 from aiki_celery.model.status import TERMINAL, RunKind, RunStatus
 from tests.contract.adoptions import CALL, adopting, adopting_and_waiting, take, taken
 from tests.contract.counting import counting
@@ -215,14 +216,14 @@ def test_what_another_task_goes_on_with_is_nobodys(journal: Journal) -> None:
 
 
 def test_calls_are_given_of_what_is_not_over(journal: Journal) -> None:
-    """With the try that their message is about."""
+    """With the try that their message is about, and whether one has begun: the expiry is about the first."""
     parent = adopting(journal, 3)
     retried(journal, parent.children[2])
     end(journal, taken(journal, parent.children[3]))
 
     assert {
         parent.children[1]: AdoptedCall(TASK, "{}", CALL, 1),
-        parent.children[2]: AdoptedCall(TASK, "{}", CALL, 2),
+        parent.children[2]: AdoptedCall(TASK, "{}", CALL, 2, has_begun=True),
     } == journal.adoptions.calls([*parent.children.values(), parent.id, "unknown"])
 
 

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from aiki_celery.engine.sweeps.redelivery import Redelivery
 from aiki_celery.journal.journal import Journal
-from tests.contract.rows import MICROSECOND, age, run_row
+from aiki_celery.model.status import RunStatus
+from aiki_celery.settings import AikiSettings
+from tests.contract.rows import MICROSECOND, age, insert_rows, run_row
 from tests.contract.stories import DEFINITION, in_pass, parked, queued
+from tests.contract.test_plans import run_of
+
+#: More runs than one look reads.
+LARGE = 1_100
 
 #: Gaps between publications of one run, in seconds, with `redelivery_after` at its default: doubling, up to 10 minutes.
 GAPS = [60.0, 120.0, 240.0, 480.0, 600.0, 600.0]
@@ -35,6 +47,40 @@ def test_has_overdue_tells_the_two_kinds_apart(journal: Journal) -> None:
     unpublished(journal)
     seen.append(journal.deliveries.has_overdue())
     assert [(False, False), (False, True), (True, True)] == seen
+
+
+def backlog(journal: Journal, number: int, **facts: Any) -> None:
+    """So many queued runs that nobody has taken, long overdue."""
+    instant = journal.now() - 600 * MICROSECOND
+    times = {"due_at": instant, "queued_at": instant, "published_at": instant}
+    rows = [run_of(place, RunStatus.QUEUED, **times | facts) for place in range(number)]
+    insert_rows(journal, "runs", rows)
+
+
+@pytest.mark.parametrize("published", [True, False], ids=["never published", "published"])
+def test_has_overdue_sees_past_a_backlog_of_the_other_kind(journal: Journal, published: bool) -> None:
+    """However many are due before."""
+    backlog(journal, LARGE, **({} if published else {"published_at": None}))
+    assert (not published, published) == journal.deliveries.has_overdue()
+    (unpublished if published else overdue)(journal)
+    assert (True, True) == journal.deliveries.has_overdue()
+
+
+def test_run_that_was_never_published_is_sent_past_what_the_broker_holds(journal: Journal) -> None:
+    """The broker has the whole backlog: none of it is published again, and the one it has not is sent at once."""
+    backlog(journal, LARGE)
+    run_id = unpublished(journal)
+    sent: list[str] = []
+    context: Any = SimpleNamespace(
+        journal=journal,
+        settings=AikiSettings(),
+        definitions=lambda: [DEFINITION],
+        publish=lambda envelopes: sent.extend(envelope.run_id for envelope in envelopes),
+        dispatcher=SimpleNamespace(depth=lambda queue: LARGE + len(sent)),
+    )
+    sweep = Redelivery(context)
+    assert [1, 0, 0] == [sweep.sweep() for _ in range(3)]
+    assert [run_id] == sent
 
 
 def test_take_unpublished_gives_each_once(journal: Journal) -> None:

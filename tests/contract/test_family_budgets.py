@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from aiki_celery.definitions.task import task
 from aiki_celery.definitions.workflow import workflow
 from aiki_celery.engine.context import WorkflowRun
+from aiki_celery.engine.fork_plan import Wish
+from aiki_celery.engine.forking import fork
+from aiki_celery.journal import batches
 from aiki_celery.journal.journal import Journal
 from aiki_celery.model.status import RunStatus
 from tests.contract.counting import Counted, counting
-from tests.contract.families import WAITS, end, launched, run_through, starts, taken, wait_for, waiting
+from tests.contract.families import (
+    WAITS,
+    end,
+    launched,
+    run_through,
+    starts,
+    states,
+    taken,
+    wait_for,
+    waiting,
+    wake_ups,
+)
 from tests.contract.house import House
 from tests.contract.rows import age, run_row, set_run
 from tests.contract.stories import ALICE, BOB, claimed, token
+from tests.contract.test_family_references import start
 
 
 @task(name="family-double")
@@ -175,6 +192,64 @@ def test_look_for_expired_steps_is_one_statement(journal: Journal) -> None:
     with counting(journal) as idle:
         assert None is journal.timers.seconds_to_next()
     assert [(1, 0), (1, 0)] == [_reads(counted), _reads(idle)]
+
+
+def test_cancel_of_many_names_a_batch_of_them_in_a_statement(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement takes only so many parameters: all are cancelled, by as many statements as it takes."""
+    monkeypatch.setattr(batches, "BATCH", 3)
+    parent = launched(journal, 7)
+    ids = set(parent.children.values())
+    for run_id in ids:
+        set_run(journal, run_id, children=1)
+    with counting(journal) as counted:
+        journal.control.cancel(parent.id, "not needed")
+    assert ["cancelled"] * 7 == states(journal, parent)[1]
+    named = [len(ids.intersection(_values(parameters))) for parameters in counted.parameters]
+    # To cancel them, and to look for what they have started.
+    assert [3, 3, 1] * 2 == [number for number in named if number]
+
+
+@pytest.mark.parametrize("is_over", [False, True], ids=["live", "over"])
+def test_cancel_of_what_a_fork_follows_costs_the_same_for_many(journal: Journal, is_over: bool) -> None:
+    """Who follows, and which of them are live forks, is asked once; they are told at once, too."""
+    costs = []
+    for count in (2, 300):
+        parent = launched(journal, count)
+        copy = fork(journal, parent.id, Wish(None, None, None)).run_id
+        if is_over:
+            journal.control.cancel(copy, "not needed", force=True)
+        with counting(journal) as counted:
+            journal.control.cancel(parent.id, "replaced")
+        assert [STEPS[is_over]] * count == states(journal, parent)[1]
+        costs.append(counted.cost)
+    assert [costs[0]] * 2 == costs
+
+
+#: What becomes of the steps of a run that is cancelled: a live fork of it still waits for them.
+STEPS = {False: "queued", True: "cancelled"}
+
+
+def test_cancel_of_what_others_wait_for_costs_the_same_for_many(journal: Journal) -> None:
+    """However many runs each of them has found by their reference ids."""
+    costs = []
+    for count in (2, 40):
+        parent, follower = claimed(journal), claimed(journal)
+        for place in range(1, count + 1):
+            facts = {"reference_id": f"{count}-{place}", "on_close": "cancel"}
+            assert start(journal, parent, place, **facts)[1]
+            assert not start(journal, follower, place + 1, **facts)[1]
+        assert wait_for(journal, follower, set(range(2, count + 2)))
+        with counting(journal) as counted:
+            journal.control.cancel(parent.run_id, "not needed", force=True)
+        assert (1, 0) == (wake_ups(journal, follower.run_id), run_row(journal, follower.run_id).await_count)
+        costs.append(counted.cost)
+    assert [costs[0]] * 2 == costs
+
+
+def _values(parameters: Any) -> list[Any]:
+    return list(parameters.values() if isinstance(parameters, dict) else parameters)
 
 
 def _status(house: House, run_id: str) -> RunStatus | None:

@@ -137,3 +137,14 @@ def test_only_a_step_whose_time_is_over_is_taken_away(journal: Journal) -> None:
     assert [None] * len(untouched) == [
         journal.claims.claim_expired(run_id, ALICE, token()) for run_id in untouched
     ]
+
+
+@pytest.mark.parametrize("place", [3, 4])
+def test_cancel_of_a_step_that_is_held_back_gives_nobody_its_turn(journal: Journal, place: int) -> None:
+    """It had none to pass on: the next in line waits until what is under way is over."""
+    parent = waiting(journal, 4, lane=1, at_once=1)
+    journal.control.cancel(parent.children[place], "not this one")
+    assert ["queued", *("cancelled" if held == place else "scheduled" for held in (2, 3, 4))] == (
+        states(journal, parent)[1]
+    )
+    assert [parent.children[2]] == end(journal, taken(journal, parent.children[1]))

@@ -197,14 +197,15 @@ def test_children_end_with_their_parent_down_to_the_last(journal: Journal) -> No
 
     states = {run_id: run_row(journal, run_id).status for run_id in (*held, *below.values(), abandoned)}
     assert {
-        ends_with_it: "cancelled",
+        # Its code has begun, and is asked to clean up.
+        ends_with_it: "running",
         below[ends_with_it]: "cancelled",
         goes_on: "running",
         below[goes_on]: "queued",
         abandoned: "queued",
     } == states
-    with pytest.raises(ClaimLost):
-        end(journal, held[ends_with_it])
+    asked = {run_id: run_row(journal, run_id).control for run_id in held}
+    assert {ends_with_it: "cancel", goes_on: None} == asked
 
 
 def test_who_follows_a_cancelled_child_is_woken(journal: Journal) -> None:
@@ -254,3 +255,29 @@ def test_a_hard_time_limit_tells_parents_and_ends_children(journal: Journal) -> 
 
     assert sorted([parent.run_id, follower.run_id]) == sorted(run.run_id for run in woken)
     assert ("failed", "cancelled") == (run_row(journal, child_id).status, run_row(journal, below).status)
+
+
+def test_cancel_of_some_of_many_counts_them_off(journal: Journal) -> None:
+    """Who waits for others as well waits on, for fewer; who does not wait, or for others only, is left alone."""
+    parent, other = claimed(journal), claimed(journal)
+    followers = [claimed(journal) for _ in range(4)]
+    for place in (1, 2):
+        facts = {"reference_id": f"cancelled-{place}", "on_close": "cancel"}
+        assert start(journal, parent, place, **facts)[1]
+        assert [False] * 4 == [start(journal, one, place, **facts)[1] for one in followers]
+    assert start(journal, other, 1, reference_id="kept")[1]
+    assert [False] * 4 == [start(journal, one, 3, reference_id="kept")[1] for one in followers]
+    waits = [({1, 2, 3}, 3), ({1, 3}, 1), ({3}, 1)]
+    for one, (places, need) in zip(followers, waits, strict=False):
+        assert journal.launches.wait(one, [], [], places, need, WAITS)
+
+    woken = journal.control.cancel(parent.run_id, "not needed", force=True).envelopes
+
+    assert [followers[1].run_id] == [run.run_id for run in woken]
+    rows = [run_row(journal, one.run_id) for one in followers]
+    assert [
+        ("awaiting_steps", 1),
+        ("queued", 0),
+        ("awaiting_steps", 1),
+        ("running", None),
+    ] == [(row.status, row.await_count) for row in rows]

@@ -8,6 +8,7 @@ import pytest
 
 from aiki_celery import Retry, RunError, TaskFailed, WorkflowFailed, WorkflowRun, task, workflow
 from aiki_celery.journal.journal import Journal
+from aiki_celery.model.events import StepStarting
 from tests.contract.families import children_of
 from tests.contract.house import House
 from tests.contract.rows import run_row
@@ -133,6 +134,23 @@ def test_failed_attempts_are_put_aside_with_their_step(house: House, how: str, a
     assert attempts + 1 == calls["work"]
 
 
+@workflow(name="retries-twice-the-same", retry=Retry.fixed(2, 0.001))
+def twice_the_same(run: WorkflowRun) -> list[str]:
+    return [call_thrice.run(run, "work"), call_thrice.run(run, "work")]
+
+
+def test_next_call_of_an_address_has_attempts_of_its_own(house: House) -> None:
+    """In the pass that ended the first call, too; and a retry does not begin at the first call's attempts."""
+    fails = [True, False, *[True] * 3, False]
+
+    def fail(_: StepStarting) -> None:
+        (broken.add if fails.pop(0) else broken.discard)("work")
+
+    house.hooks.on(StepStarting, fail)
+    assert ["work", "work"] == house.result_of(twice_the_same)
+    assert ([], 6) == (fails, calls["work"])
+
+
 @workflow(name="retries-child")
 def child(run: WorkflowRun) -> str:
     return call.run(run, "child")
@@ -206,6 +224,23 @@ def test_children_that_ended_with_the_run_are_started_again(house: House) -> Non
     assert "completed" == retried(house, run_id)
     assert ["cancelled", "completed"] == [row.status for row in children_of(house.journal, run_id)]
     assert {"work": 2, "child": 1} == calls
+
+
+@workflow(name="retries-cancelled-too-late")
+def cancelled_too_late(run: WorkflowRun) -> list[str]:
+    started = [call.start(run, "step"), sleeping_child.start(run)]
+    return [call.run(run, "work"), *run.gather(*started)]
+
+
+def test_what_a_cancel_has_ended_before_the_run_failed_by_itself_is_started_again(house: House) -> None:
+    """The run was not told, and has failed; what it had started is back when it goes on."""
+    broken.add("work")
+    run_id = house.enqueue(cancelled_too_late)
+    off = house.hooks.on(StepStarting, lambda _: off() or house.journal.control.cancel(run_id))
+    house.take(run_id)
+    assert "failed" == ended(house, run_id)
+    assert "completed" == retried(house, run_id)
+    assert {"work": 2, "step": 1, "child": 1} == calls
 
 
 @workflow(name="retries-leaving-an-orphan", retry=Retry.fixed(2, 0.001))

@@ -17,6 +17,9 @@ from tests.contract.stories import ALICE, DEFINITION
 #: Runs that wait for a time far away, that are over, that are queued, held by a live worker, and due.
 SLEEPING, OVER, QUEUED, HELD, DUE = 20_000, 5_000, 500, 60, 20
 
+#: Queued runs that were published long ago, and that never were.
+OVERDUE, UNSENT = 3_000, 5
+
 #: No sweep has a reason to read more rows than this, in tables and indexes together.
 MOST_ROWS = 8 * (HELD + DUE)
 
@@ -60,6 +63,14 @@ def crowded(shared_journal: Journal) -> Journal:
     rows += [run_of(number, RunStatus.COMPLETED, finished_at=number) for number in range(OVER)]
     rows += [run_of(number, RunStatus.QUEUED, due_at=FAR, published_at=1) for number in range(QUEUED)]
     rows += [
+        run_of(QUEUED + number, RunStatus.QUEUED, due_at=number + 2, published_at=1)
+        for number in range(OVERDUE)
+    ]
+    rows += [
+        run_of(QUEUED + OVERDUE + number, RunStatus.QUEUED, due_at=OVERDUE + number)
+        for number in range(UNSENT)
+    ]
+    rows += [
         run_of(number, RunStatus.RUNNING, owner=ALICE.worker_id, owner_pid=ALICE.pid, claimed_at=1)
         for number in range(HELD)
     ]
@@ -75,12 +86,18 @@ def crowded(shared_journal: Journal) -> Journal:
 
 
 LOOKS: dict[str, tuple[str, Callable[[Journal], Any]]] = {
+    "passed deadlines": ("deadline", lambda journal: journal.deadlines.passed(10)),
     "the next timer": ("due", lambda journal: journal.timers.seconds_to_next()),
     "due runs": ("due", lambda journal: journal.timers.queue_due(["nobody@1.0.0"], 100)),
     "overdue messages": ("due", lambda journal: journal.deliveries.has_overdue()),
+    "messages never sent": (
+        "waiting",
+        lambda journal: journal.deliveries.take_unpublished(["nobody@1.0.0"], 100),
+    ),
     "runs of dead workers": ("owner", lambda journal: journal.recovery.free_dead_workers(15, 100)),
     "runs of a dead process": ("owner", lambda journal: journal.recovery.free_process(ALICE.worker_id, 0)),
-    "unsettled runs": ("unsettled", lambda journal: journal.settlements.unattended(100)),
+    "the next unsettled run": ("unsettled", lambda journal: journal.settlements.due_in()),
+    "unsettled runs": ("unsettled", lambda journal: journal.settlements.take_unattended(100)),
 }
 
 
@@ -92,6 +109,16 @@ def test_look_uses_its_index(crowded: Journal, index: str, look: Callable[[Journ
     plan = explain(crowded, counted)
     assert f"{crowded.schema.runs.name}_{index}" in plan or "Select tables optimized away" in plan, plan
     assert rows_read(crowded, plan) <= MOST_ROWS, plan
+
+
+def test_look_for_unsent_messages_reads_no_published_ones(crowded: Journal) -> None:
+    """Both of its questions are one statement, each has an index, however many are overdue."""
+    with counting(crowded) as counted:
+        assert (True, True) == crowded.deliveries.has_overdue()
+    assert 1 == len(counted.statements)
+    plan = explain(crowded, counted)
+    assert [True, True] == [f"{crowded.schema.runs.name}_{index}" in plan for index in ("due", "waiting")]
+    assert rows_read(crowded, plan) <= UNSENT, plan
 
 
 def test_look_without_an_index_is_noticed(crowded: Journal) -> None:

@@ -182,7 +182,7 @@ def misused(run: WorkflowRun, how: str) -> str:
     ("how", "said"),
     [
         ("a list", "a list is unpacked with *"),
-        ("a value", "what start(...) gave is waited for, not 'b'"),
+        ("a value", "what start(...) or expect(...) gave is waited for, not 'b'"),
         ("a list of first", "a list is unpacked with *"),
         ("of another run", "belongs to another run"),
         ("first of nothing", "first() needs at least one future"),

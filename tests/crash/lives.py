@@ -21,10 +21,14 @@ from aiki_celery.engine.ports import Forever
 from aiki_celery.engine.starting import Starter
 from aiki_celery.engine.sweeps.recovery import free_process
 from aiki_celery.engine.sweeps.redelivery import Redelivery
+from aiki_celery.engine.sweeps.schedules import sweep_schedules
 from aiki_celery.engine.sweeps.timers import sweep_timers
 from aiki_celery.model.events import RunEvent, StepCommitting
 from aiki_celery.model.records import Envelope
 from aiki_celery.model.status import RunKind
+from tests.crash.booking import ledger
+from tests.crash.controlling import held_up, lend_a_hand
+from tests.crash.planned import has_skipped, plan, planned
 from tests.crash.scenarios import ALL, INLINE_WAIT, MOSTLY, ONE_LOCALLY, SCENARIOS, Scenario
 from tests.harness.eventually import eventually
 from tests.harness.invariants import read_runs
@@ -99,6 +103,7 @@ class Ground:
         binding.starter = Starter(binding.journal, self.inbox, binding.settings, binding.hooks)
         self.worker_id = binding.process.become_worker("crash-points")
         self.reader = create_engine(url, poolclass=NullPool)
+        ledger.metadata.create_all(self.reader)
 
     def takes_one(self, scenario: Scenario) -> bool:
         """Whether a scenario is killed here at one event of each kind alone."""
@@ -187,11 +192,18 @@ class Ground:
         found = read_runs(self.reader, reference_id=reference)
         if found:
             run_id = found[0].id
+        elif workflow is planned:
+            plan(self.aiki.schedules, reference)
+            run_id = eventually(lambda: self._planned_run(reference), 20, "the due time", interval=0.002)
         else:
             with self.aiki:
                 run_id = workflow.options(reference_id=reference).enqueue().id
 
         def is_over() -> bool:
+            if workflow is planned and not has_skipped(self.aiki.schedules, reference):
+                sweep_schedules(context)
+            if workflow is held_up:
+                lend_a_hand(self.aiki, run_id)
             sweep_timers(context)
             redelivery.sweep()
             for envelope in self.inbox.take():
@@ -200,9 +212,22 @@ class Ground:
             return (status.is_terminal or status is RunStatus.STALLED) and not self._children_left(run_id)
 
         eventually(is_over, 20, f"the end of {workflow.name}", interval=0.002)
+        if workflow is planned:
+            # Nothing of it is due in another life.
+            journal.schedules.locked(reference, lambda locked: locked.delete())
+
+    def _planned_run(self, schedule: str) -> str | None:
+        """The run that a schedule has started, as soon as it is due."""
+        sweep_schedules(self.binding.sweep_context())
+        found = self.binding.journal.views.find(schedule=schedule)
+        return found[0].id if found else None
 
     def _pass(self, workflow: Workflow[..., object], run_id: str) -> None:
         """Does what a message asks for: a pass of the run, or of a step that it has started."""
+        with self.aiki:
+            self._do(workflow, run_id)
+
+    def _do(self, workflow: Workflow[..., object], run_id: str) -> None:
         executor = self.binding.executor
         taken = executor.claim(run_id, self.binding.process.owner())
         if taken is None:

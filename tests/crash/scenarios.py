@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 from aiki_celery import OutcomeUnknown, Retry, TaskFailed, Workflow, WorkflowRun, current_step, task, workflow
+from tests.crash.approving import approving
+from tests.crash.booking import entering
+from tests.crash.controlling import giving_up, held_up
+from tests.crash.planned import planned
+from tests.crash.renewing import renewed
+from tests.crash.undoing import given_up, not_undone, undone, undone_again
 from tests.harness.telling import tell
 
 #: Longest retry delay that is slept in the process, in these tests.
@@ -20,6 +27,13 @@ class Declined(Exception):
 def act(what: str) -> str:
     tell("act", what=what)
     return f"{what} done"
+
+
+@task(name="crash-fetch")
+async def fetch(url: str) -> str:
+    await asyncio.sleep(0)
+    tell("fetch", url=url)
+    return f"{url} fetched"
 
 
 @task(name="crash-declined", raises=[Declined])
@@ -192,6 +206,13 @@ def started_once(run: WorkflowRun) -> list[str]:
         return ["unknown"]
 
 
+@workflow(name="crash-awaited")
+def awaited(run: WorkflowRun) -> list[str]:
+    """Async tasks, here and there."""
+    other = fetch.start(run, "there")
+    return [fetch.run(run, "here"), other.result()]
+
+
 def _third_time(order: str) -> int:
     attempt = current_step().attempt
     tell("flaky", order=order)
@@ -228,7 +249,12 @@ def effect_facts(effect: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(sorted(told.items()))
 
 
-ONCE = {"crash-act": 1, "crash-declined": 1, "crash-note": 1, "crash-wire": 1}
+ONCE = {"crash-act": 1, "crash-fetch": 1, "crash-declined": 1, "crash-note": 1, "crash-wire": 1}
+ONCE |= {"crash-poll": 1, "crash-count": 1}
+ONCE |= {"crash-send": 1, "crash-note-approval": 1}
+ONCE |= {"crash-book": 1, "crash-cancel": 1, "crash-leave-it": 1}
+ONCE |= {"crash-enter": 1, "crash-open": 1}
+ONCE |= {"crash-do": 1, "crash-give-up": 1, "crash-hold-on": 1}
 SCENARIOS: dict[str, Scenario] = {
     "plain": Scenario(plain, ONCE),
     "compensated": Scenario(compensated, ONCE),
@@ -240,9 +266,20 @@ SCENARIOS: dict[str, Scenario] = {
     "tried_again": Scenario(tried_again, ONCE),
     "facts": Scenario(facts, ONCE),
     "started": Scenario(started, ONCE, points=MOSTLY),
+    "planned": Scenario(planned, ONCE, points=MOSTLY),
+    "renewed": Scenario(renewed, ONCE, points=MOSTLY),
+    "giving_up": Scenario(giving_up, ONCE, points=MOSTLY),
+    "held_up": Scenario(held_up, ONCE, points=MOSTLY),
+    "approving": Scenario(approving, ONCE, points=MOSTLY),
+    "undone": Scenario(undone, ONCE | {"crash-cancel-later": 2}, points=MOSTLY),
+    "undone_again": Scenario(undone_again, ONCE, points=MOSTLY),
+    "given_up": Scenario(given_up, ONCE | {"crash-cancel-later": 2}, points=MOSTLY),
+    "not_undone": Scenario(not_undone, ONCE, points=ONE_LOCALLY),
     "started_failing": Scenario(
         started_failing, ONCE | {"crash-broken-later": 2, "crash-flaky-later": 3}, points=ONE
     ),
+    "entering": Scenario(entering, ONCE, points=MOSTLY),
+    "awaited": Scenario(awaited, ONCE, points=ONE_LOCALLY),
     "first": Scenario(first_of_lanes, ONCE, points=ONE),
     "started_again": Scenario(started_again, ONCE | {"crash-unlucky": 1}, points=ONE_LOCALLY),
     "started_once": Scenario(started_once, ONCE, other_output='["unknown"]', points=ONE_LOCALLY),

@@ -24,6 +24,7 @@ from aiki_celery.model.events import (
 )
 from tests.crash.lives import Crash, Ground, Life
 from tests.crash.scenarios import SCENARIOS, Scenario, effect_facts
+from tests.crash.undoing import CANCELLED, cancelled
 from tests.harness.effects import EFFECTS_ENV, Effects
 from tests.harness.invariants import Run, check_invariants, read_runs
 from tests.harness.replays import check_replays
@@ -162,6 +163,17 @@ def test_journal_holds_every_invariant_after_all_crashes(
         of_workflows,
         check_replays(ground.reader, workflows, tmp_path),
     )
+
+
+def test_what_was_done_is_undone_the_last_first_whatever_has_crashed(
+    ground: Ground, module_effects: Effects, undisturbed: dict[str, Undisturbed]
+) -> None:
+    """I11: compensations are those of the finished steps, in their order, once but for the step in flight."""
+    del undisturbed
+    runs = [run for run in read_runs(ground.reader) if run.row["workflow"] in CANCELLED]
+    assert len(runs) > len(CANCELLED)
+    for run in runs:
+        assert CANCELLED[run.row["workflow"]] == cancelled(effects_of(module_effects, run)), run.id
 
 
 def deaths_in(ground: Ground) -> int:

@@ -59,3 +59,11 @@ class Effects:
 def record_effect(name: str, **facts: Any) -> None:
     """Records where the environment says: the one line a step in a worker needs."""
     Effects.from_env().record(name, **facts)
+
+
+def await_effect(name: str, timeout: float = 60.0) -> None:
+    """Waits until the judge knows of an effect: for work that is under way until the test says so."""
+    effects, deadline = Effects.from_env(), time.monotonic() + timeout
+    while not effects.count(name):
+        assert time.monotonic() < deadline, f"nobody recorded {name!r} within {timeout:g} s"
+        time.sleep(0.02)

@@ -26,14 +26,18 @@ LAG = 0.1
 TERMINAL = ("completed", "failed", "cancelled")
 WAITING = ("sleeping", "awaiting_retry", "scheduled")
 
+#: How the reason begins why a run waits no more because somebody said so.
+BY_HAND = ("woken by hand", "paused by hand", "to be cancelled")
+
 
 @dataclass(frozen=True)
 class Run:
-    """One run as the journal holds it: its row, its records in order, its transitions."""
+    """One run as the journal holds it: its row, its records in order, its transitions, what it has received."""
 
     row: Mapping[str, Any]
     steps: list[Mapping[str, Any]]
     history: list[tuple[str, int, str]]
+    events: list[Mapping[str, Any]] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -54,18 +58,21 @@ class Findings:
 
 
 def read_runs(url: str | Engine, *, reference_id: str | None = None, prefix: str = "aiki_") -> list[Run]:
-    """Reads every run of a journal, oldest first, or the ones with this reference id."""
+    """Reads every run of a journal, oldest first, or the ones with this reference id or schedule."""
     engine = create_engine(url, poolclass=NullPool) if isinstance(url, str) else url
-    chosen = "" if reference_id is None else "WHERE reference_id = :reference"
+    chosen = "" if reference_id is None else "WHERE reference_id = :reference OR schedule = :reference"
     mine = f"WHERE run_id IN (SELECT id FROM {prefix}runs {chosen})"
     told = {} if reference_id is None else {"reference": reference_id}
     queries = (
         f"SELECT * FROM {prefix}runs {chosen} ORDER BY created_at, id",
         f"SELECT * FROM {prefix}steps {mine} ORDER BY run_id, seq",
         f"SELECT * FROM {prefix}history {mine} ORDER BY run_id, page",
+        f"SELECT * FROM {prefix}events {mine} ORDER BY run_id, number",
     )
     with engine.connect() as connection:
-        rows, steps, pages = (connection.execute(text(query), told).mappings().all() for query in queries)
+        rows, steps, pages, events = (
+            connection.execute(text(query), told).mappings().all() for query in queries
+        )
     steps_of: dict[str, list[Mapping[str, Any]]] = {}
     for step in steps:
         steps_of.setdefault(step["run_id"], []).append(step)
@@ -73,7 +80,8 @@ def read_runs(url: str | Engine, *, reference_id: str | None = None, prefix: str
     for row in rows:
         earlier = "".join(page["lines"] for page in pages if page["run_id"] == row["id"])
         history = [_line(line) for line in (earlier + row["history"]).splitlines()]
-        runs.append(Run(row, steps_of.get(row["id"], []), history))
+        received = [event for event in events if event["run_id"] == row["id"]] if row["events"] else []
+        runs.append(Run(row, steps_of.get(row["id"], []), history, received))
     return runs
 
 
@@ -106,6 +114,8 @@ def check_invariants(
     found.started = sum(run.row["kind"] == "step" for run in runs)
     found.wrong += _families(runs)
     for run in runs:
+        found.wrong += _received(run)
+    for run in runs:
         for check in (_at_rest(run, run.id in stalled), _written_once(run), _fenced(run), _on_time(run)):
             found.wrong += check
         found.wrong += _within_attempts(run, max_attempts or {})
@@ -122,7 +132,8 @@ def check_families(url: str | Engine, *, prefix: str = "aiki_") -> None:
     Raises:
         AssertionError: Something does not hold; names all of it.
     """
-    wrong = list(_families(read_runs(url, prefix=prefix)))
+    runs = read_runs(url, prefix=prefix)
+    wrong = [*_families(runs), *(line for run in runs for line in _received(run))]
     assert wrong == [], "\n".join(wrong)
 
 
@@ -148,10 +159,12 @@ def _related(run: Run, children: list[Run], known: Mapping[str, Run]) -> Iterato
         child = known.get(step["child_id"])
         if child is None:
             yield f"I17: run {run.id}: the start at {seq} has no run"
-        elif step["kind"] == "launch" and (child.row["parent_id"], child.row["parent_seq"]) != (run.id, seq):
+        elif step["kind"] == "launch" and not _is_own(run, child, seq):
             yield f"I17: run {run.id}: the run of the start at {seq} belongs to another one"
     for child in children:
         start = starts.get(child.row["parent_seq"])
+        if child.row["parent_seq"] <= run.row["base_seq"]:
+            continue  # of an earlier generation, whose record is gone
         if start is None or start["child_id"] != child.id:
             yield f"I17: run {child.id} was started by {run.id}, which has no record of it"
         if (
@@ -161,8 +174,15 @@ def _related(run: Run, children: list[Run], known: Mapping[str, Run]) -> Iterato
         ):
             yield f"I17: run {run.id} is over, and {child.id} is held back for ever"
     launches = sum(step["kind"] == "launch" for step in starts.values())
-    if launches == len(starts) and run.row["children"] != launches:
+    if launches == len(starts) and run.row["children"] != launches and not run.row["generation"]:
         yield f"I17: run {run.id} has started {launches} and counts {run.row['children']}"
+
+
+def _is_own(run: Run, child: Run, seq: int) -> bool:
+    """Whether a started step is the run's own; that of a fork belongs to the run it was forked from."""
+    if child.row["parent_seq"] != seq:
+        return False
+    return child.row["parent_id"] == run.id or run.row["forked_from"] is not None
 
 
 def _awaiting(run: Run, known: Mapping[str, Run]) -> Iterator[str]:
@@ -178,8 +198,34 @@ def _awaiting(run: Run, known: Mapping[str, Run]) -> Iterator[str]:
         and f",{step['seq']}," not in (skip or "")
     ]
     live = sum(child.row["status"] not in TERMINAL for child in awaited)
+    live += sum(json.loads(run.row["await_events"] or "{}").values())
     if not 1 <= run.row["await_count"] <= live:
         yield f"I16: run {run.id} waits for {run.row['await_count']}, and {live} are left"
+
+
+def _received(run: Run) -> Iterator[str]:
+    """I10: every event that was taken is in the inbox, once; a run that waits for one has not got it already."""
+    numbers = [event["number"] for event in run.events]
+    complete = list(range(1, run.row["events"] + 1))
+    if numbers != (complete if not run.row["generation"] else sorted(set(numbers) & set(complete))):
+        yield f"I10: run {run.id} has received {run.row['events']} events and has {numbers}"
+    ids = [event["event_id"] for event in run.events if event["event_id"] is not None]
+    if len(ids) != len(set(ids)):
+        yield f"I10: run {run.id} has received an event twice: {sorted(ids)}"
+    if not run.row["status"].startswith("awaiting_") or run.row["await_events"] is None:
+        return
+    if any(step["kind"] in ("retry", "cancel") for step in run.steps) or run.row["generation"]:
+        return  # what counts of its record is not for this judge to say
+    over = {step["value"] for step in run.steps if step["kind"] == "timeout"}
+    for name, wanted in json.loads(run.row["await_events"]).items():
+        expected = [
+            step
+            for step in run.steps
+            if step["kind"] == "event" and step["name"] == name and str(step["seq"]) not in over
+        ]
+        come = sum(event["name"] == name for event in run.events)
+        if all(step["due_at"] is None for step in expected) and not 1 <= wanted <= len(expected) - come:
+            yield f"I10: run {run.id} waits for {wanted} {name}, expected {len(expected)} and has received {come}"
 
 
 def _in_line(run: Run, children: list[Run]) -> Iterator[str]:
@@ -203,6 +249,8 @@ def _at_rest(run: Run, may_stall: bool) -> Iterator[str]:
     for column in ("owner", "owner_pid", "claim_token", "due_at"):
         if run.row[column] is not None:
             yield f"I18: run {run.id} is {status} and has {column} {run.row[column]!r}"
+    if run.row["control"] is not None:
+        yield f"I18: run {run.id} is {status} and is asked to {run.row['control']}"
     if run.row["settlement"] is not None:
         yield f"I18: run {run.id} is {status} and its end was not confirmed"
     if status == "completed" and run.row["output"] is None:
@@ -212,7 +260,8 @@ def _at_rest(run: Run, may_stall: bool) -> Iterator[str]:
 def _written_once(run: Run) -> Iterator[str]:
     """I3: records have one place each, without gaps, and one outcome per call of an address."""
     places = [step["seq"] for step in run.steps]
-    if places != list(range(1, len(places) + 1)):
+    first = run.row["base_seq"] + 1
+    if places != list(range(first, first + len(places))):
         yield f"I3: run {run.id} has records at {places}"
     open_attempts: Counter[str] = Counter()
     for step in run.steps:
@@ -248,7 +297,8 @@ def _fenced(run: Run) -> Iterator[str]:
         yield f"I7: run {run.id} is at epoch {run.row['epoch']} and its records have {epochs}"
     moves = [line for line in run.history if line[2] != "history continued"]
     claims = sum(status == "running" for status, _, _ in moves)
-    if claims != run.row["epoch"]:
+    # A run that goes on as new keeps the last pages of its history only.
+    if claims != run.row["epoch"] and not (run.row["generation"] and claims < run.row["epoch"]):
         yield f"I7: run {run.id} was claimed {claims} times and is at epoch {run.row['epoch']}"
     if moves[-1][0] != run.row["status"]:
         yield f"I7: run {run.id} is {run.row['status']} and its history ends in {moves[-1][0]}"
@@ -260,14 +310,21 @@ def _fenced(run: Run) -> Iterator[str]:
 def _on_time(run: Run) -> Iterator[str]:
     """I9: what waits for an instant does not go on before it, and goes on once."""
     for step, following in pairwise(run.steps):
-        if step["kind"] in ("sleep", "retry") and following["started_at"] < step["due_at"]:
+        if following["kind"] in ("wake", "cancel"):
+            continue  # somebody has ended it
+        # A retry by hand waits for nothing.
+        if step["kind"] in ("sleep", "retry") and following["started_at"] < (step["due_at"] or 0):
             early = (step["due_at"] - following["started_at"]) / 1e6
             yield f"I9: run {run.id}: record {following['seq']} began {early:.3f} s before {step['address']} was over"
+    if run.row["generation"] or run.row["forked_from"]:
+        return  # its history and its record do not begin together
     sleeps = [step["due_at"] for step in run.steps if step["kind"] == "sleep"]
     parked = [index for index, line in enumerate(run.history) if line[0] == "sleeping"]
     if len(parked) < len(sleeps):
         yield f"I9: run {run.id} recorded {len(sleeps)} sleeps and slept {len(parked)} times"
     for index in parked:
+        if index + 1 < len(run.history) and run.history[index + 1][2].startswith(BY_HAND):
+            continue
         if index + 1 < len(run.history) and not any(due <= run.history[index + 1][1] for due in sleeps):
             yield f"I9: run {run.id} woke at {run.history[index + 1][1]}, before any of {sleeps}"
 
@@ -304,7 +361,9 @@ def _judge_effects(runs: list[Run], effects: Effects, crashes: int, found: Findi
         acts: Counter[str] = Counter()
         starts: Counter[str] = Counter()
         for step in run.steps:
-            if step["name"] in telling:
+            if (
+                step["name"] in telling and step["epoch"]
+            ):  # one of a fork's origin has none: that run's effects are its own
                 acts[step["address"]] += step["kind"] in ("attempt", "task") and not _is_unknown_outcome(step)
                 starts[step["address"]] += step["kind"] == "start"
                 if step["kind"] == "launch":
@@ -313,16 +372,17 @@ def _judge_effects(runs: list[Run], effects: Effects, crashes: int, found: Findi
                         note["kind"] == "start" for note in known[step["child_id"]].steps
                     )
         for address, recorded in acts.items():
-            times = left.pop((run.id, address), 0)
+            times = left.pop((_generation_of(run), address), 0)
             if times < recorded:
                 found.wrong.append(f"I5: run {run.id}: {address} has {recorded} records and {times} effects")
             elif not starts[address]:
                 found.repeats += times - recorded
             elif times > starts[address]:
                 found.wrong.append(f"I5: run {run.id}: at-most-once {address} had {times} effects")
-        if run.row["status"] == "stalled":
-            # The step in flight had its effects and no outcome.
+        if run.row["status"] in ("stalled", "cancelled"):
+            # The step in flight had its effects and no outcome: its process died, and it was not to be run again.
             found.repeats += sum(left.pop(place) for place in list(left) if place[0] == run.id)
+        found.repeats += _repeated_earlier(run, had, left)
         found.wrong += _too_late(run, known, had)
     if found.repeats > crashes:
         found.wrong.append(f"I5: {found.repeats} effects were repeated, with {crashes} crashes")
@@ -349,16 +409,34 @@ def _too_late(run: Run, known: Mapping[str, Run], effects: list[dict[str, Any]])
             ends.setdefault(step["address"], []).append(finished_at / 1e6)
     for effect in effects:
         owner, address = _place(effect["key"])
-        ordinal = int(effect["key"].rpartition(":")[2])
-        if owner == run.id and ordinal < len(ends.get(address, [])):
+        ordinal = int(effect["key"].rpartition(":")[2].rpartition(".")[2])
+        if owner == _generation_of(run) and ordinal < len(ends.get(address, [])):
             late = effect["at"] - ends[address][ordinal]
             if late > LAG:
                 yield f"I6: run {run.id}: an effect of {address} came {late:.3f} s after its result was recorded"
 
 
+def _repeated_earlier(run: Run, had: list[dict[str, Any]], left: Counter[tuple[str, str]]) -> int:
+    """How many effects of earlier generations were repeats; their records are gone."""
+    earlier = {run.id, *(f"{run.id}~{number}" for number in range(1, run.row["generation"]))}
+    if not run.row["generation"]:
+        return 0
+    for place in [place for place in left if place[0] in earlier]:
+        del left[place]
+    told = [(effect["key"], effect.get("attempt")) for effect in had if _place(effect["key"])[0] in earlier]
+    return len(told) - len(set(told))
+
+
+def _generation_of(run: Run) -> str:
+    return f"{run.id}~{run.row['generation']}" if run.row["generation"] else run.id
+
+
 def _place(key: str) -> tuple[str, str]:
+    """The run, with its generation where that is a later one, and the address."""
     run_id, _, rest = key.partition(":")
-    return run_id, rest.rpartition(":")[0]
+    address, _, ordinal = rest.rpartition(":")
+    generation, _, _ = ordinal.rpartition(".")
+    return f"{run_id}~{generation}" if generation else run_id, address
 
 
 def _is_unknown_outcome(step: Mapping[str, Any]) -> bool:

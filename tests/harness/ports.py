@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 
@@ -11,9 +12,16 @@ import socket
 LOWEST, HIGHEST = 20_000, 32_000
 
 
+def own_ports() -> range:
+    """Those of this test process: what one has looked at and not used yet, another must not take (pytest-xdist)."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return range(LOWEST + number % processes, HIGHEST, processes)
+
+
 def free_port() -> int:
     """A TCP port of the loopback interface that nobody listens on now."""
-    for port in random.sample(range(LOWEST, HIGHEST), 200):
+    for port in random.sample(own_ports(), 200):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

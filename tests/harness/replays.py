@@ -77,6 +77,8 @@ def _write(url: str, runs: list[Run], started: list[Run]) -> None:
         for run in [*runs, *started]:
             for step in run.steps:
                 _insert(connection, "aiki_steps", dict(step))
+            for received in run.events:
+                _insert(connection, "aiki_events", dict(received))
     engine.dispose()
 
 

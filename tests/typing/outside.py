@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 from typing_extensions import assert_type
@@ -35,6 +36,8 @@ def handles() -> None:
     """A handle knows the type of the result."""
     assert_type(order.enqueue("o").get(timeout=3), Receipt)
     assert_type(order.handle("id").get(), Receipt)
+    assert_type(order.handle("id").get(timeout=timedelta(seconds=3)), Receipt)
+    order.handle("id").get(timeout="3")  # type: ignore[arg-type]
     assert_type(order.enqueue("o").status, RunStatus)
     assert_type([handle.get() for handle in order.enqueue_many([("o",)])], list[Receipt])
     assert order.enqueue("o").get().paymnt  # type: ignore[attr-defined]

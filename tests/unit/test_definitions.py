@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
 from aiki_celery.definitions.current import current_step
+from aiki_celery.definitions.event import event
 from aiki_celery.definitions.naming import version_key
 from aiki_celery.definitions.registry import Registry
-from aiki_celery.definitions.task import task
+from aiki_celery.definitions.task import AsyncTask, task
 from aiki_celery.definitions.workflow import workflow
 from aiki_celery.errors import DefinitionInvalid, InputInvalid, NotInitialized
 
@@ -32,6 +36,11 @@ def generator(run: Any) -> Iterator[int]:
     yield 1
 
 
+async def async_generator(run: Any) -> AsyncIterator[int]:
+    """An async generator."""
+    yield 1
+
+
 def of_a_run(run: Any, name: str = "") -> str:
     """A workflow's function."""
     return name
@@ -44,6 +53,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "workflow that yields": (lambda: workflow(name="w")(generator), "'w' is a generator"),
     "task that yields": (lambda: task(name="t")(generator), "'t' is a generator"),
+    "async workflow that yields": (lambda: workflow(name="w")(async_generator), "'w' is a generator"),
+    "async task that yields": (lambda: task(name="t")(async_generator), "'t' is a generator"),
     "workflow without a run": (lambda: workflow(name="w")(plain), "first parameter must be the run"),
     "workflow of no function": (lambda: workflow(name="w")(3), "3 is not a function"),
     "empty name": (lambda: task(name="@")(plain), "task name '@'"),
@@ -54,7 +65,25 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "long name": (lambda: task(name="t" * 101)(plain), "1 to 100"),
     "name that ends in a space": (lambda: task(name="t ")(plain), "task name 't '"),
     "bad version": (lambda: workflow(name="w", version="one two")(of_a_run), "version 'one two'"),
-    "bad retry": (lambda: task(name="t", retry={"type": "x"})(plain), "retry policy"),
+    "name of letters from elsewhere": (lambda: task(name="größe")(plain), "ASCII letters"),
+    "bad retry": (lambda: task(name="t", retry={"type": "x"})(plain), "task 't': retry policy"),
+    "no retry": (lambda: task(name="t", retry=3)(plain), "task 't': retry= must be a policy"),  # type: ignore[arg-type]
+    "bad retry of a workflow": (
+        lambda: workflow(name="w", retry={"type": "x"})(of_a_run),
+        "workflow 'w': retry policy",
+    ),
+    "queue of a workflow": (lambda: workflow(name="w", queue=5)(of_a_run), "workflow 'w': queue= must be"),  # type: ignore[arg-type]
+    "empty queue": (lambda: workflow(name="w", queue="")(of_a_run), "workflow 'w': queue= must be"),
+    "long queue": (lambda: workflow(name="w", queue="q" * 300)(of_a_run), "workflow 'w': queue= must be"),
+    "queue of a task": (lambda: task(name="t", queue="")(plain), "task 't': queue= must be"),
+    "input key of no function": (
+        lambda: task(name="t", input_key="url")(plain),  # type: ignore[call-overload]
+        "task 't': input_key= must be a function",
+    ),
+    "event of a type without a schema": (
+        lambda: event("e", range),
+        r"event 'e': its type <class 'range'> has no schema: [^\n]*plain data\.\Z",
+    ),
     "raises of no exceptions": (
         lambda: task(name="t", raises=["E"])(plain),
         "raises= must hold exception types",
@@ -86,6 +115,7 @@ def test_definition_is_refused_with_the_reason(define: Any, message: str) -> Non
         ({"delay": -1}, "delay"),
         ({"eta": "tomorrow"}, "eta"),
         ({"priority": 256}, "priority"),
+        ({"priority": True}, "priority"),
         ({"queue": 3}, "queue"),
     ],
 )
@@ -95,6 +125,14 @@ def test_start_options_are_checked(options: dict[str, Any], argument: str) -> No
     with pytest.raises(InputInvalid) as caught:
         definition.options(**options)
     assert ("options-checked", argument) == (caught.value.definition, caught.value.argument)
+
+
+@pytest.mark.parametrize("retry", [{"type": "x"}, 3])
+def test_step_options_name_task_and_option(retry: Any) -> None:
+    """Of a retry policy as well."""
+    definition = task(name="step-options-checked")(plain)
+    with pytest.raises(InputInvalid, match=r"^step-options-checked: argument 'retry': retry"):
+        definition.options(retry=retry)
 
 
 def test_options_give_a_copy() -> None:
@@ -114,6 +152,13 @@ def test_task_is_a_plain_function_call() -> None:
     assert 42 == double(21)
     with pytest.raises(NotInitialized, match="current_step"):
         current_step()
+
+
+def test_async_task_is_a_plain_coroutine_function_call() -> None:
+    """Called, it gives the coroutine; its options keep its kind."""
+    greet = task(name="greet-async")(coroutine)
+    assert asyncio.run(greet()) is None
+    assert isinstance(greet.options(key="k"), AsyncTask)
 
 
 def test_version_order_is_that_of_numbers() -> None:
@@ -151,13 +196,35 @@ def test_registry_refuses_two_functions_of_one_name() -> None:
         task(name="twice-defined")(of_a_run)
 
 
+class Subscriber:
+    """Writes down the versions that it is told of."""
+
+    def __init__(self, seen: list[str]) -> None:
+        self._seen = seen
+
+    def hear(self, definition: Any) -> None:
+        self._seen.append(definition.version)
+
+
 def test_registry_tells_subscribers_of_old_and_new() -> None:
     """Who subscribes late has missed nothing."""
-    registry, seen = Registry(), []
+    registry, seen = Registry(), list[str]()
     versions(registry, "1")
-    registry.subscribe(lambda definition: seen.append(definition.version))
+    subscriber = Subscriber(seen)
+    registry.subscribe(subscriber.hear)
     versions(registry, "2")
     assert ["1", "2"] == seen
+
+
+def test_registry_keeps_no_subscriber() -> None:
+    """Who has gone is told nothing, and is not kept for that."""
+    registry, seen = Registry(), list[str]()
+    subscriber = Subscriber(seen)
+    registry.subscribe(subscriber.hear)
+    del subscriber
+    gc.collect()
+    versions(registry, "1")
+    assert [] == seen
 
 
 @pytest.mark.parametrize("name", ["delay", "apply_async", "s"])
@@ -167,3 +234,31 @@ def test_celerys_own_verbs_on_a_task_say_what_to_do(name: str) -> None:
 
     with pytest.raises(AttributeError, match=r"'unit-no-celery-task' is a task of workflows .* \.run\(run"):
         getattr(no_celery_task, name)
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ({"reference_id": "A-1"}, "reference_id"),
+        ({"delay": 1.0}, "delay"),
+        ({"eta": datetime(2030, 1, 1, tzinfo=timezone.utc)}, "eta"),
+        ({"queue": "express"}, "queue"),
+        ({"priority": 3}, "priority"),
+        ({"tags": ["vip"]}, "tags"),
+        ({"deadline": 60.0}, "deadline"),
+        ({"deadline": datetime(2030, 1, 1, tzinfo=timezone.utc)}, "deadline"),
+    ],
+)
+@pytest.mark.parametrize("call", ["delay", "apply_async", "apply", "s", "si"])
+def test_celerys_own_calls_refuse_what_they_cannot_carry(
+    call: str, options: dict[str, Any], shown: str
+) -> None:
+    """Nothing that was set is passed over without a word."""
+
+    @workflow(name="unit-carried")
+    def carried(run: Any) -> None: ...
+
+    with pytest.raises(
+        InputInvalid, match=rf"unit-carried: argument '{shown}': .*it is for enqueue and start"
+    ):
+        getattr(carried.options(**options), call)()

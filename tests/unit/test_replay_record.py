@@ -75,10 +75,11 @@ def test_notes_are_those_of_the_step_in_flight() -> None:
         ]
     )
     assert ([3, 4], [5], []) == (
-        [note.seq for note in record.notes("charge:1")],
-        [note.seq for note in record.notes("ship:1")],
-        record.notes("other"),
+        [note.seq for note in record.take_notes("charge:1")],
+        [note.seq for note in record.take_notes("ship:1")],
+        record.take_notes("other"),
     )
+    assert [] == record.take_notes("charge:1"), "the next step of that address has its own"
 
 
 def test_retry_marker_puts_aside_the_failed_step_and_what_followed() -> None:
@@ -87,7 +88,7 @@ def test_retry_marker_puts_aside_the_failed_step_and_what_followed() -> None:
     record = Record([step(1, "a:1"), step(2, "b:1", status=StepStatus.FAILED), step(3, "c:1"), marker])
     assert ([1, None, None], [marker], 4) == (
         taken(record, "a:1", "b:1", "c:1"),
-        record.retries,
+        record.aside.retries,
         record.last_seq,
     )
 
@@ -110,7 +111,7 @@ def test_retry_markers_add_up() -> None:
             step(6, "b:1"),
         ]
     )
-    assert ([1, 6], 2, 0) == (taken(record, "a:1", "b:1"), len(record.retries), record.unconsumed)
+    assert ([1, 6], 2, 0) == (taken(record, "a:1", "b:1"), len(record.aside.retries), record.unconsumed)
 
 
 def test_started_step_that_was_put_aside_is_started_again_in_its_place() -> None:
@@ -165,7 +166,7 @@ def test_retry_marker_puts_aside_notes_as_well() -> None:
             step(3, "retry", StepKind.RETRY, value="1"),
         ]
     )
-    assert ([], None) == (record.notes("charge:1"), record.take("charge:1"))
+    assert ([], None) == (record.take_notes("charge:1"), record.take("charge:1"))
 
 
 def test_next_seq_goes_on_after_the_last_record() -> None:

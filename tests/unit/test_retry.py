@@ -156,6 +156,14 @@ def test_bad_arguments_are_refused(make: Any) -> None:
         make()
 
 
+def test_endless_delays_are_refused() -> None:
+    """By their names."""
+    with pytest.raises(
+        DefinitionInvalid, match="retry policy: max_delay: a duration must be 1,000 years at most"
+    ):
+        Retry.exponential(3, 1, max_delay=timedelta.max)
+
+
 def test_tenacity_strategies_combine() -> None:
     """Any of tenacity's stops and waits will do, combined by its own operators."""
     policy = Retry(

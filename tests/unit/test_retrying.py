@@ -15,6 +15,7 @@ from tenacity import (
 from aiki_celery.definitions.retry import Retry
 from aiki_celery.engine.retrying import delay_after, is_result_refused
 from aiki_celery.errors import Fatal, NotJournalable, RetryAfter
+from aiki_celery.model.clock import LONGEST
 from aiki_celery.model.records import StepRecord
 from aiki_celery.model.status import StepKind, StepStatus
 
@@ -124,3 +125,13 @@ def test_retry_if_result_judges_results(result: str, refused: bool) -> None:
 def test_policies_of_errors_alone_do_not_judge_results() -> None:
     """Without a strategy of one's own, every result is welcome."""
     assert not is_result_refused(Retry.fixed(3, 1), None, [], START, START)
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"), [(1e15, LONGEST), (float("inf"), LONGEST), (float("nan"), 0.0), (-1.0, 0.0)]
+)
+def test_delay_is_one_that_the_journal_can_keep(asked: float, given: float) -> None:
+    """Whether the task asks for it or the policy: nothing overflows, and the attempt is not lost."""
+    by_task = decide(Retry(stop=stop_after_attempt(3)), RetryAfter(asked))
+    by_policy = decide(Retry(stop=stop_after_attempt(3), wait=wait_fixed(asked)), ValueError("no"))
+    assert (given, given) == (by_task, by_policy)

@@ -42,6 +42,12 @@ def test_settings_of_others_are_left_alone() -> None:
     assert AikiSettings() == read({"broker_url": "redis://"}, {"HOME": "/", "AIKIDO": "x", "PATH": "/bin"})
 
 
+@pytest.mark.parametrize("name", ["AIKI_HOME", "AIKI_", "AIKI_LOG_LEVEL", "AIKI_IMAGE_TAG", "AIKI_PORT"])
+def test_variables_of_other_programs_are_left_alone(name: str) -> None:
+    """The environment is not ours alone, whatever its variables begin with."""
+    assert AikiSettings() == read(env={name: "/opt"})
+
+
 def test_settings_defaults_are_the_documented_ones() -> None:
     """The table of defaults, written out."""
     expected = {
@@ -59,6 +65,9 @@ def test_settings_defaults_are_the_documented_ones() -> None:
         "inline_wait": 1.0,
         "max_payload": 1_048_576,
         "max_steps": 100_000,
+        "max_children": 100_000,
+        "max_events": 10_000,
+        "secret_key": None,
         "default_queue": None,
     }
     assert expected == AikiSettings().model_dump(by_alias=True)
@@ -85,6 +94,13 @@ def test_settings_durations_take_timedelta_and_seconds() -> None:
             {"max_step": 5},
             r"Aiki\(max_step=...\): there is no setting aiki_max_step.*aiki_max_steps?",
         ),
+        (
+            {},
+            {"AIKI_WORKER_TLL": "30"},
+            {},
+            "environment variable AIKI_WORKER_TLL: there is no setting aiki_worker_tll.*aiki_worker_ttl?",
+        ),
+        ({"aiki_home": "/opt"}, {}, {}, "Celery setting aiki_home: there is no setting aiki_home"),
         ({}, {}, {"xyzzy": 1}, "there is no setting aiki_xyzzy. The settings are journal, table_prefix"),
         (
             {"aiki_batch_size": 0},
@@ -101,6 +117,7 @@ def test_settings_durations_take_timedelta_and_seconds() -> None:
         ({}, {}, {"table_prefix": "Robert'); --"}, "aiki_table_prefix is .*pattern"),
         ({}, {}, {"schema": "a b"}, "aiki_schema is 'a b': .*pattern"),
         ({}, {}, {"max_hold": -1}, "aiki_max_hold is -1: .*greater than 0"),
+        ({}, {}, {"redelivery_after": timedelta.max}, "aiki_redelivery_after is .*less than or equal"),
         ({}, {}, {"worker_ttl": 5}, "worker_ttl .5 s. must be at least twice heartbeat_interval .5 s."),
     ],
 )
@@ -116,3 +133,11 @@ def test_settings_are_frozen() -> None:
     """Nothing changes them once they are read."""
     with pytest.raises(ValidationError, match="frozen"):
         AikiSettings().batch_size = 5  # type: ignore[misc]
+
+
+def test_secret_is_not_shown() -> None:
+    """Neither in the settings' own text nor in the message about one that is too short."""
+    assert "a secret of many letters" not in repr(read({}, {"AIKI_SECRET_KEY": "a secret of many letters"}))
+    with pytest.raises(SettingInvalid, match="aiki_secret_key is a secret") as refused:
+        read({"aiki_secret_key": "too short"}, {})
+    assert "too short" not in str(refused.value).replace("String should have at least", "")

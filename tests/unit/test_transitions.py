@@ -16,10 +16,10 @@ scheduled        .    x    x    .    .    .    .    x    .    .    .    x
 queued           .    .    x    .    .    .    .    x    x    x    x    x
 running          .    x    .    x    x    x    x    x    x    x    x    x
 sleeping         .    x    x    .    .    .    .    x    .    .    .    x
-awaiting_event   .    x    .    .    .    .    .    x    .    .    .    x
+awaiting_event   .    x    x    .    .    .    .    x    .    .    .    x
 awaiting_retry   .    x    x    .    .    .    .    x    .    x    x    x
-awaiting_steps   .    x    .    .    .    .    .    x    .    .    .    x
-paused           .    x    .    .    .    .    .    .    .    .    .    x
+awaiting_steps   .    x    x    .    .    .    .    x    .    .    .    x
+paused           x    x    .    .    .    .    .    .    .    .    .    x
 stalled          .    x    .    .    .    .    .    .    .    x    x    x
 completed        .    .    .    .    .    .    .    .    .    .    .    .
 failed           .    x    .    .    .    .    .    .    .    .    .    .

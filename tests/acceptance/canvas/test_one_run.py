@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from celery import Celery, chain, chord, group
+from sqlalchemy import create_engine
 
 from aiki_celery import (
     Aiki,
     InputInvalid,
     NotJournalable,
     ReferenceConflict,
+    RunNotFound,
     RunStatus,
     TaskFailed,
     WorkflowFailed,
@@ -95,6 +97,23 @@ def test_options_are_those_of_the_run(aiki: Aiki) -> None:
     assert (first.id, "elsewhere") == (second.id, first.refresh().queue)
     with pytest.raises(ReferenceConflict):
         durable(add.s(1, 2)).options(reference_id="sum").enqueue()
+
+
+def test_start_belongs_to_the_callers_transaction(aiki: Aiki) -> None:
+    """It is taken back with that, or there with that, and has its deadline."""
+    engine = create_engine(aiki.journal.connections.url)
+    aiki.upgrade_journal()
+    with engine.connect() as connection:
+        lost = durable(add.s(2, 2)).options(session=connection).enqueue()
+        connection.rollback()
+        kept = durable(add.s(2, 2)).options(session=connection, deadline=60.0).enqueue()
+        limits = connection.exec_driver_sql("SELECT deadline_at - created_at FROM aiki_runs").scalars().all()
+        connection.commit()
+    with pytest.raises(RunNotFound):
+        lost.refresh()
+    # SQLite tells each of the two instants anew.
+    assert ([60], 4) == ([round(limit / 1e6) for limit in limits], kept.get())
+    engine.dispose()
 
 
 def test_canvas_is_not_changed(aiki: Aiki) -> None:

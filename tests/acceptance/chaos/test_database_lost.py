@@ -12,6 +12,7 @@ from tests.harness.postgres import PostgresServer
 from tests.integration.celery.deployment import Deployment, new_key
 from tests.integration.celery.flows import naps
 
+#: Longer than ``worker_ttl``.
 AWAY = 3.0
 
 
@@ -40,6 +41,8 @@ def test_killed_database_delays_runs_and_loses_none(
     assert 45 == steady.get(timeout=40)
     for run in runs:
         assert ["first", "hold", "last"] == deployment.steps(run.key)
+        # The worker's own row had become as old as a dead one's.
+        assert not [line for line in run.handle.history() if line.reason.startswith("recovered")]
         measured[f"{ground}: database back, next step"].append(
             deployment.effects.all("step", key=run.key, step="last")[0]["at"] - back
         )

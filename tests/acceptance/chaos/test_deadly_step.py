@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from aiki_celery import RunStatus
 from tests.acceptance.chaos.grounds import on_redis_and_embedded
+from tests.harness.eventually import eventually
 from tests.integration.celery.deployment import Deployment, new_key
 from tests.integration.celery.flows import deadly, naps
 
@@ -22,6 +23,11 @@ def test_deadly_run_stalls_and_holds_nobody_up(ground: str, deploy: Callable[...
 
     assert ["first", 3, "last"] == sometimes.get(timeout=40)
     assert ["first", "die", "die", "die", "last"] == deployment.steps(once)
+    for result in others:
+        # Until then a run is in its message alone.
+        eventually(
+            lambda run_id=result.id: deployment.aiki.journal.views.status(run_id), 40, "its first claim"
+        )
     assert [0] * 10 == [naps.handle(result.id).get(timeout=40) for result in others]
     assert RunStatus.STALLED is deployment.await_status(poison, RunStatus.STALLED, timeout=40)
     assert "crash_loop" == poison.refresh().reason

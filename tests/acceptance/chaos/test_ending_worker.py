@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import pytest
+
 from tests.acceptance.chaos.grounds import on_redis
 from tests.acceptance.chaos.rescue import belongs_to, measured, travellers
 from tests.harness.eventually import eventually
 from tests.integration.celery.deployment import Deployment
+from tests.integration.celery.flows import sending
 
 #: Whoever takes over need not wait for this: a worker that ends says so.
 SLOW_TTL = {"worker_ttl": 20.0}
@@ -47,6 +50,29 @@ def test_sigquit_gives_its_runs_back(ground: str, deploy: Callable[..., Deployme
         deployment.open_gate(run.key)
     _went_on_elsewhere(deployment, runs, other, held=2)
     _measure(deployment, runs, began, f"{ground}: SIGQUIT")
+
+
+@on_redis
+@pytest.mark.parametrize("grace", [0.0, 1.0])
+def test_sigquit_gives_its_started_steps_back(
+    ground: str, grace: float, deploy: Callable[..., Deployment], key: str
+) -> None:
+    """A started step is interrupted as well, at once or after the grace; the worker does not wait for its end."""
+    deployment = deploy(ground, conf={"worker_soft_shutdown_timeout": grace}, **SLOW_TTL)
+    ending = deployment.worker()
+    handle = sending.enqueue(key)
+    began = deployment.await_step(key)
+    assert belongs_to(ending, began["pid"])
+    other = deployment.worker()
+
+    ending.quit()
+
+    ending.wait(20)
+    again = deployment.await_step(key, times=2)
+    deployment.open_gate(key)
+    assert ["last"] == handle.get(timeout=20)
+    assert ["hold", "hold", "last"] == deployment.steps(key)
+    assert belongs_to(other, again["pid"])
 
 
 @on_redis

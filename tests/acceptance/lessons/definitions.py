@@ -8,7 +8,7 @@ import signal
 import time
 
 from aiki_celery import Retry, WorkflowRun, current_step, task, workflow
-from tests.harness.effects import record_effect
+from tests.harness.effects import await_effect, record_effect
 from tests.harness.telling import tell
 
 
@@ -17,6 +17,15 @@ def work(number: int, seconds: float) -> int:
     tell("work", number=number)
     time.sleep(seconds)
     return number
+
+
+@task(name="lesson-long-work")
+def long_work(seconds: float, until: str) -> str:
+    """Takes so long, and until the judge knows of that effect."""
+    tell("work", number=0)
+    time.sleep(seconds)
+    await_effect(until)
+    return "done"
 
 
 @task(name="lesson-deadly")
@@ -55,6 +64,11 @@ def notify(what: str) -> None:
 @workflow(name="lesson-count")
 def count(run: WorkflowRun, steps: int, seconds: float) -> list[int]:
     return [work.run(run, number, seconds) for number in range(steps)]
+
+
+@workflow(name="lesson-take-long")
+def take_long(run: WorkflowRun, seconds: float, until: str) -> str:
+    return long_work.run(run, seconds, until)
 
 
 @workflow(name="lesson-poison")

@@ -6,12 +6,14 @@ import time
 
 from celery import shared_task
 
-from tests.harness.effects import record_effect
+from tests.harness.effects import await_effect, record_effect
 
 
 @shared_task(name="plain-effect", acks_late=True)
-def effect(name: str, seconds: float = 0.0) -> str:
+def effect(name: str, seconds: float = 0.0, until: str | None = None) -> str:
     record_effect(name)
     time.sleep(seconds)
+    if until is not None:
+        await_effect(until)
     record_effect(f"{name} ended")
     return name

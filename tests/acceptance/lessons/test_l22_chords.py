@@ -40,6 +40,8 @@ def test_killed_worker_stops_a_plain_chord_and_no_durable_one(chord_lab: Lab) ->
     plain, handle = slow_chord("plain").apply_async(), durable(slow_chord("durable")).enqueue()
     eventually(lambda: effects.count("part") == 4, 10, "every part to begin")
     eventually(lambda: handle.status is RunStatus.AWAITING_STEPS, 10, "the canvas to wait")
+    done = {"parent_id": handle.id, "statuses": [RunStatus.COMPLETED]}
+    eventually(lambda: chord_lab.aiki.journal.views.find(**done), 10, "the quick part's result to be kept")
     worker.kill_group()
     chord_lab.start_worker(APP, concurrency=4)
 

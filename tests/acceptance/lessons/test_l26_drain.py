@@ -17,11 +17,11 @@ def test_worker_leaves_at_the_next_step_where_a_plain_task_holds_it(
 ) -> None:
     """SIGTERM in a run and in a plain task of eight seconds each: one worker ends at once, the other after them."""
     leaving = lab.start_worker(APP, concurrency=1)
-    handle = count.enqueue(16, 0.5)
-    eventually(lambda: lab.effects.count("work") >= 2, 10, "the run to be under way")
     held = lab.start_worker(APP, concurrency=1, queues=["held"])
+    handle = count.enqueue(16, 0.5)
     lab.app.send_task("plain-effect", ("plain", 8), queue="held")
     eventually(lambda: lab.effects.count("plain") == 1, 10, "the plain task to begin")
+    eventually(lambda: lab.effects.count("work") >= 2, 10, "the run to be under way")
 
     held.terminate()
     leaving.terminate()

@@ -39,4 +39,6 @@ def test_replay_costs_one_select(steps: int, embedded_lab: Lab) -> None:
     assert RunStatus.COMPLETED is outcome.status
     assert steps + 1 == len(second[1])
     assert steps == embedded_lab.effects.count("work")
-    assert ["UPDATE", "SELECT", "UPDATE"] == [statement.split()[0] for statement in counted.statements]
+    # This process says now and then that it is alive; that is nothing of the run's.
+    of_run = [statement for statement in counted.statements if "aiki_workers" not in statement]
+    assert ["UPDATE", "SELECT", "UPDATE"] == [statement.split()[0] for statement in of_run]

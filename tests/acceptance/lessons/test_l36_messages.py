@@ -35,10 +35,10 @@ def test_run_of_ten_steps_costs_one_message(lab: Lab, at_rest: Callable[..., obj
 
 def test_drained_run_goes_on_elsewhere(lab: Lab, at_rest: Callable[..., object]) -> None:
     """Both workers are there; the one that ends never claims its own continuation."""
-    first = lab.start_worker(APP, concurrency=1)
+    workers = [lab.start_worker(APP, concurrency=1) for _ in range(2)]
     handle = count.enqueue(10, 0.3)
-    eventually(lambda: lab.effects.count("work") >= 1, 10, "the run to be under way")
-    lab.start_worker(APP, concurrency=1)
+    begun = eventually(lambda: lab.effects.all("work"), 10, "the run to be under way")
+    (first,) = [worker for worker in workers if begun[0]["pid"] in [child.pid for child in worker.children()]]
     first.terminate()
     assert list(range(10)) == handle.get(timeout=20)
     assert 0 == first.wait(10)

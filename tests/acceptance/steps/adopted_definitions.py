@@ -14,7 +14,7 @@ from celery.exceptions import Ignore, Reject
 from kombu.serialization import register
 
 from aiki_celery import Retry, StepCancelled, TaskFailed, WorkflowRun, workflow
-from tests.harness.effects import record_effect
+from tests.harness.effects import Effects, await_effect, record_effect
 
 #: Makes signatures by name, as a service does that has not got the code.
 by_name = Celery("elsewhere", set_as_current=False)
@@ -112,6 +112,16 @@ def deadly(flag: str) -> str:
 @shared_task(name="adopted-deadly-late", acks_late=True, reject_on_worker_lost=True)
 def deadly_late(flag: str) -> str:
     return deadly(flag)
+
+
+@shared_task(name="adopted-tardy")
+def tardy(dies: bool) -> str:
+    """Is under way until the test says so; then it dies, if it is to, the first time."""
+    record_effect("tardy")
+    await_effect("go on")
+    if dies and Effects.from_env().count("tardy") == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
 
 
 @workflow(name="adopted-adding")

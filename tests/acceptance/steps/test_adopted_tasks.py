@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from aiki_celery import RunStatus
+from aiki_celery.celery_binding.message import header
+from aiki_celery.model.status import RunKind
 from tests.acceptance.conftest import Lab
 from tests.acceptance.steps.adopted_definitions import adding, calling, linked, mixed, twice
 from tests.harness.eventually import eventually
@@ -28,6 +31,14 @@ def child(lab: Lab) -> str:
     """The id of the task that the workflow has started, once it is in the journal."""
     run_id = str(eventually(lambda: lab.effects.all("started"), 20)[-1]["child"])
     eventually(lambda: lab.aiki.journal.views.status(run_id), 10)
+    return run_id
+
+
+def held_until_late(lab: Lab) -> str:
+    """The id of the task that has begun, once its expiry of two seconds has passed."""
+    run_id = child(lab)
+    eventually(lambda: lab.effects.count("tardy"), 20)
+    eventually(lambda: lab.aiki.journal.now() - lab.aiki.view(run_id).created_at > 2_500_000, 20)
     return run_id
 
 
@@ -287,6 +298,45 @@ def test_a_task_that_has_expired_is_cancelled(any_lab: Lab) -> None:
 
     assert {"cancelled": "adopted-add"} == handle.get(timeout=30)
     assert 0 == any_lab.effects.count("add")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        pytest.param("lab", marks=[pytest.mark.redis, pytest.mark.postgres]),
+        pytest.param("other_lab", marks=[pytest.mark.rabbitmq, pytest.mark.mariadb]),
+        "embedded_lab",
+    ],
+)
+def test_a_task_that_began_in_time_is_recovered(where: str, request: pytest.FixtureRequest) -> None:
+    """Its process dies after the expiry; RabbitMQ itself would drop a message that has expired."""
+    lab: Lab = request.getfixturevalue(where)
+    lab.start_worker(APP)
+    handle = calling.enqueue("adopted-tardy", [True], {"expires": 2.0})
+    held_until_late(lab)
+
+    lab.effects.record("go on")
+
+    assert "done" == handle.get(timeout=30)
+    assert 2 == lab.effects.count("tardy")
+
+
+def test_a_late_message_leaves_a_live_task_alone(any_lab: Lab) -> None:
+    """It came in time before, and is at work."""
+    worker = any_lab.start_worker(APP)
+    handle = calling.enqueue("adopted-tardy", [False], {"expires": 2.0})
+    run_id = held_until_late(any_lab)
+
+    late = datetime.now(timezone.utc) - timedelta(seconds=1)
+    any_lab.app.send_task(
+        "adopted-tardy", (False,), task_id=run_id, expires=late, headers=header(RunKind.ADOPTED.value)
+    )
+
+    let_go = f"Run {run_id} of adopted-tardy: nothing to do; it is held"
+    eventually(lambda: let_go in worker.log(), 20, "the message to be let go")
+    any_lab.effects.record("go on")
+    assert "done" == handle.get(timeout=30)
+    assert 1 == any_lab.effects.count("tardy")
 
 
 def test_a_countdown_is_waited_for_in_the_journal(any_lab: Lab) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -11,14 +12,14 @@ from tests.harness.redis_server import RedisServer
 from tests.integration.celery.deployment import CALM, Deployment, deployed, new_key
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def redis_shop(
     postgres: PostgresServer, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
-    """Redis carries messages and results, PostgreSQL the journal."""
+    """Redis carries messages and results, PostgreSQL the journal; not current, as tests elsewhere come in between."""
     url = redis_server.new_database()
     folder = tmp_path_factory.mktemp("redis-shop")
-    with deployed(folder, postgres.new_database(), url, backend=url, **CALM) as deployment:
+    with closing(Deployment(folder, postgres.new_database(), url, backend=url, **CALM)) as deployment:
         deployment.worker(args=("--queues", "celery,express"))
         yield deployment
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from celery import shared_task
+from celery import shared_task, signals
 from pydantic import BaseModel
 
 from aiki_celery import Retry, TaskFailed, WorkflowRun, task, workflow
@@ -145,6 +145,18 @@ def versioned_ten(run: WorkflowRun) -> str:
 @workflow(name="versioned", version="1.9.0")
 def versioned_nine(run: WorkflowRun) -> str:
     return f"{run.version} as {run.id}"
+
+
+@signals.task_revoked.connect
+def told_revoked(request: Any, expired: bool, **_: Any) -> None:
+    record_effect("revoked", id=request.id, expired=expired)
+
+
+@workflow(name="sending")
+def sending(run: WorkflowRun, key: str) -> list[str]:
+    """Waits for a started step, which waits for its gate."""
+    hold.start(run, key).result()
+    return [mark.run(run, key, "last")]
 
 
 @shared_task(name="plain.add")

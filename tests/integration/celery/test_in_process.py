@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from celery import chain, chord, group
 
-from aiki_celery import Aiki, InputInvalid, RunStatus, TaskFailed
+from aiki_celery import Aiki, InputInvalid, RunStatus, TaskFailed, WorkflowRun, task, workflow
 from tests.harness.effects import EFFECTS_ENV
 from tests.integration.celery.deployment import Deployment
 from tests.integration.celery.flows import Order, Receipt, add, bill, doomed, total
@@ -54,6 +54,26 @@ def test_apply_raises_what_the_run_raised(here: Deployment, key: str) -> None:
     assert RunStatus.FAILED is here.aiki.view(result.id).status
 
 
+@task(name="in-process-keyed", input_key=lambda: "one for all")  # type: ignore[misc]
+def keyed(number: int) -> int:
+    return number
+
+
+@workflow(name="in-process-keying")
+def keying(run: WorkflowRun) -> int:
+    return keyed.run(run, 5)
+
+
+def test_input_key_that_fails_is_named(here: Deployment) -> None:
+    """With the task and the reason; the run fails as by any error of its code."""
+    result = keying.apply()
+    with pytest.raises(
+        InputInvalid, match=r"in-process-keyed: argument 'input_key': raised TypeError: .*takes 0"
+    ):
+        result.get()
+    assert RunStatus.FAILED is here.aiki.view(result.id).status
+
+
 def test_eager_delay_runs_at_once(eager: Deployment) -> None:
     """The result is what a worker would store."""
     result = bill.delay(ORDER)
@@ -68,6 +88,16 @@ def test_eager_enqueue_runs_at_once(eager: Deployment) -> None:
     handles = [add.enqueue(1, 2), *add.enqueue_many([(2, 2), (3, 2)])]
     assert [RunStatus.COMPLETED] * 3 == [handle.status for handle in handles]
     assert [3, 4, 5] == [handle.get(timeout=0) for handle in handles]
+
+
+def test_eager_enqueue_many_runs_all_or_none(eager: Deployment, key: str) -> None:
+    """As without `task_always_eager`: a call that does not fit is found before the first run."""
+    with pytest.raises(InputInvalid):
+        add.options(tags=[key]).enqueue_many([(1, 2), (1, "two")])  # type: ignore[list-item]
+    with pytest.raises(InputInvalid, match="reference_id"):
+        add.options(reference_id=key).enqueue_many([(1, 2)])
+    views = eager.aiki.journal.views
+    assert ([], []) == (views.find(workflow=add.name), add.enqueue_many([]))
 
 
 def test_eager_chain_passes_results_on(eager: Deployment) -> None:

@@ -6,7 +6,7 @@ import time
 from celery import Celery
 
 from aiki_celery.celery_binding.transport import register
-from tests.harness.effects import record_effect
+from tests.harness.effects import Effects, await_effect, record_effect
 
 register()
 app = Celery("embedded")
@@ -18,10 +18,23 @@ app.conf.update(
 )
 
 
+def compute(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
 @app.task
 def work(number: int, seconds: float = 0.0) -> None:
     record_effect("began", number=number)
     time.sleep(seconds)
+    record_effect("ended", number=number)
+
+
+@app.task
+def work_until(number: int, effect: str) -> None:
+    record_effect("began", number=number)
+    await_effect(effect)
     record_effect("ended", number=number)
 
 
@@ -32,9 +45,12 @@ def publish_work(numbers: list[int]) -> None:
 
 
 @app.task
-def compute_without_yielding(seconds: float) -> None:
+def compute_without_yielding(until: str, seconds: float) -> None:
+    """Goes on for so long after the judge knows of that effect."""
     record_effect("began", number=-1)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        pass
+    effects, deadline = Effects.from_env(), time.monotonic() + 60
+    while not effects.count(until):
+        assert time.monotonic() < deadline, f"nobody recorded {until!r}"
+        compute(0.05)
+    compute(seconds)
     record_effect("ended", number=-1)

@@ -17,14 +17,15 @@ def test_killed_worker_loses_nothing(broker: Broker, start_worker: StartWorker) 
     """SIGKILL of a worker and its pool in the middle of tasks: another worker has them within two seconds."""
     victim = start_worker(APP)
     for number in range(6):
-        broker.send("work", number, 1)
+        broker.send("work_until", number, "victim is dead")
     eventually(lambda: len(broker.tally("began")) == 2, 10, "two tasks to run")
     heir = start_worker(APP)
     held = broker.messages("lease_owner IS NOT NULL")
     assert held > 2, "the victim has prefetched"
     victim.kill_group()
     killed_at = time.time()
-    assert not broker.tally("ended").keys() >= set(range(6)), "work was interrupted"
+    assert {} == broker.tally("ended"), "work was interrupted"
+    broker.effects.record("victim is dead")
     eventually(lambda: len(broker.tally("ended")) == 6, 20, "all six tasks to end")
     eventually(lambda: broker.messages("queue = 'celery'") == 0, 5, "the last acknowledgement")
     first = min(e["at"] for e in broker.effects.all("began") if e["at"] > killed_at)
@@ -62,10 +63,10 @@ def test_task_longer_than_the_lease_runs_once(
     """A task that computes for longer than the lease, in the worker's only thread, is not delivered again."""
     monkeypatch.setenv("TEST_LEASE", "1")
     start_worker(APP, pool=pool)
-    broker.send("compute_without_yielding", 4)
+    broker.send("compute_without_yielding", "other worker is there", 3)
     eventually(lambda: broker.tally("began")[-1] == 1, 10, "the long task to begin")
     start_worker(APP, pool="solo")
-    assert 0 == broker.tally("ended")[-1], "the other worker was there in time"
+    broker.effects.record("other worker is there")
     eventually(lambda: broker.tally()[-1] == 1, 15, "the long task to end")
     eventually(lambda: broker.messages("queue = 'celery'") == 0, 5, "its acknowledgement")
     assert 1 == broker.tally("began")[-1]

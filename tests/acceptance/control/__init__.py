@@ -1,0 +1,1 @@
+"""Control of runs, with real workers."""

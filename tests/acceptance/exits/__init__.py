@@ -1,0 +1,1 @@
+"""Code that calls sys.exit, with real workers."""
