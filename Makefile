@@ -1,11 +1,13 @@
 # Each target makes what it needs: a virtual environment with the package (editable) and its tools.
 #   make test PYTHON=python3.12     another interpreter
 #   make test VENV=/tmp/venv        another place for the environment
-#   make pytest ARGS="-k retry -x"  arguments for pytest
+#   make pytest ARGS="-k retry -x"  some tests, in one process; ARGS="-n 0": all of them in one
+#   make test PROCESSES=4           all of them in four processes, each with servers and workers of its own (about 1 GB)
 
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+PROCESSES ?= 2
 PY := $(VENV)/bin/python
 RUN := $(VENV)/bin
 EXTRAS := postgres,mysql,redis,testing
@@ -44,8 +46,9 @@ imports: $(INSTALLED) ## The architecture's layers
 spelling: $(INSTALLED) ## codespell
 	$(RUN)/codespell
 
+# Whole files go to a process: what a file's tests share is made once.
 pytest: $(INSTALLED) ## The tests alone
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest $(or $(ARGS),-n $(PROCESSES) --dist loadfile)
 
 mutants: $(INSTALLED) ## Switch each safeguard off: the tests must notice
 	$(PY) -m tests.mutants $(ARGS)
@@ -53,7 +56,7 @@ mutants: $(INSTALLED) ## Switch each safeguard off: the tests must notice
 compat: $(INSTALLED) ## Celery's own integration tests, with and without Aiki
 	$(PY) -m tests.compat.run_celery_suite $(ARGS)
 
-bench: $(INSTALLED) ## Measure, beside the bare drivers and DBOS
+bench: $(INSTALLED) ## Measure, beside the bare drivers, DBOS and absurd
 	$(PY) -m benchmarks $(ARGS)
 
 clean: ## Remove the virtual environment and every cache

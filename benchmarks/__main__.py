@@ -13,7 +13,11 @@ from benchmarks.figures import Figure, Results
 
 STEPS = 1_000
 FAN_OUT = 200
-SECTIONS = ("raw", "inline", "replay", "worker", "throughput", "fan-out", "memory", "dbos", "absurd")
+SLEEPERS = 100_000
+SECTIONS = (
+    *("raw", "inline", "replay", "worker", "throughput", "transactional", "fan-out", "events"),
+    *("sleepers", "memory", "dbos", "absurd"),
+)
 
 Section = Callable[[], Iterator[Figure]]
 
@@ -39,6 +43,10 @@ def sections(stack: ExitStack, *, quick: bool) -> Iterator[tuple[str, str, Secti
         if not quick:
             yield "fan-out", f"wide fan-out on {place}", partial(side.fan_out, 50 * FAN_OUT, 1)
         yield "throughput", f"throughput on {place}", partial(side.throughput, workflows)
+        yield "transactional", f"transactions on {place}", partial(side.transactional, STEPS)
+        yield "events", f"events on {place}", partial(side.events, 100 if quick else 1_000, 1)
+        # Last, as it leaves many rows behind.
+        yield "sleepers", f"sleepers on {place}", partial(side.sleepers, SLEEPERS, 1)
     yield "fan-out", "Celery's chord", partial(plain_side.chord, broker, FAN_OUT, rounds)
     memory_of = stack.enter_context(services.database(server, "aiki_memory"))
     yield "memory", "memory", partial(plain_side.memory, broker, memory_of)

@@ -1,11 +1,14 @@
 """The Celery app that is measured; the environment says where its journal and its broker are."""
 
+import mmap
 import os
 from collections.abc import Callable
+from typing import Any
 
+import sqlalchemy as sa
 from celery import Celery
 
-from aiki_celery import Aiki, WorkflowRun, task, workflow
+from aiki_celery import Aiki, WorkflowRun, event, task, workflow
 
 JOURNAL = os.environ["BENCH_JOURNAL"]
 
@@ -15,6 +18,15 @@ aiki = Aiki(app, journal=JOURNAL)
 
 # Called when the steps of many_steps_and_waits are behind it; whoever measures sets it.
 on_arrival: Callable[[], None] | None = None
+
+
+# Where this process counts its statements, for whoever measures what it costs to be idle.
+if statements := os.environ.get("BENCH_STATEMENTS"):
+    counter = mmap.mmap(os.open(statements, os.O_RDWR), 8)
+
+    @sa.event.listens_for(sa.Engine, "before_cursor_execute")
+    def count_statement(*_: Any) -> None:
+        counter[:] = (int.from_bytes(counter[:], "little") + 1).to_bytes(8, "little")
 
 
 @task(name="increment")
@@ -50,3 +62,16 @@ def fan_out(run: WorkflowRun, count: int) -> int:
 @workflow(name="one-step")
 def one_step(run: WorkflowRun, value: int) -> int:
     return increment.run(run, value)
+
+
+@workflow(name="nap")
+def nap(run: WorkflowRun, seconds: float) -> None:
+    run.sleep(seconds)
+
+
+told = event("told", int)
+
+
+@workflow(name="listener")
+def listener(run: WorkflowRun, count: int) -> int:
+    return sum(run.wait_for(told) for _ in range(count))

@@ -63,10 +63,18 @@ GOALS = (
         most=30,
         minus=True,
     ),
+    Goal("idle worker, 100,000 asleep, statements/s", "aiki.idle", "postgres", most=3),
+    Goal("idle worker, 100,000 asleep, statements/s", "aiki.idle", "sqlite", most=3),
     Goal("workflows, Aiki : DBOS", "aiki.throughput", "postgres", "dbos.throughput", least=3),
     Goal("workflows, Aiki : DBOS, 2 processes", "aiki.throughput", "postgres", "dbos.throughput.2"),
     Goal("workflows, Aiki : absurd", "aiki.throughput", "postgres", "absurd.throughput"),
     Goal("workflows, Aiki : absurd, 2 processes", "aiki.throughput", "postgres", "absurd.throughput.2"),
+    Goal("transactional starts : plain rows", "aiki.tx.starts", "postgres", "raw.tx.starts"),
+    Goal("the same, a hundred at once", "aiki.tx.batch", "postgres", "raw.tx.batch"),
+    Goal("transactional steps : plain rows", "aiki.tx.steps", "postgres", "raw.tx.steps"),
+    Goal("transactional starts : plain rows", "aiki.tx.starts", "sqlite", "raw.tx.starts"),
+    Goal("the same, a hundred at once", "aiki.tx.batch", "sqlite", "raw.tx.batch"),
+    Goal("transactional steps : plain rows", "aiki.tx.steps", "sqlite", "raw.tx.steps"),
     Goal("inline steps, Aiki : Core loop", "aiki.inline", "sqlite", "raw.core.beside", least=0.9),
     Goal("inline steps, worker : Core loop", "aiki.worker", "sqlite", "raw.core"),
     Goal("replay of 1,000 steps, ms", "aiki.replay.1000", "sqlite", most=10),
@@ -77,15 +85,15 @@ GOALS = (
 def figure_line(figure: Figure) -> str:
     spread = f"{min(figure.rounds):,.0f} - {max(figure.rounds):,.0f}"
     value = f"{figure.median:,.1f}" if figure.median < 100 else f"{figure.median:,.0f}"
-    return f"{figure.name:<20}{figure.place:<10}{value:>10} {figure.unit:<14}{spread:<18}{figure.note}"
+    return f"{figure.name:<24}{figure.place:<10}{value:>10} {figure.unit:<14}{spread:<18}{figure.note}"
 
 
 def lines(results: Results) -> Iterator[str]:
     """The whole report, line by line."""
-    yield f"{'figure':<20}{'on':<10}{'median':>10} {'unit':<14}{'lowest - highest':<18}"
+    yield f"{'figure':<24}{'on':<10}{'median':>10} {'unit':<14}{'lowest - highest':<18}"
     yield from map(figure_line, results.figures)
     yield ""
-    yield f"{'ratio':<40}{'on':<10}{'value':>10}  {'goal':<10}"
+    yield f"{'ratio':<46}{'on':<10}{'value':>10}  {'goal':<10}"
     for goal in GOALS:
         value = goal.value(results)
         if value is not None:
@@ -97,7 +105,7 @@ def lines(results: Results) -> Iterator[str]:
 def goal_line(goal: Goal, value: float) -> str:
     wanted = f">= {goal.least:g}" if goal.least is not None else f"<= {goal.most:g}" if goal.most else ""
     verdict = {True: "met", False: "MISSED", None: ""}[goal.is_met(value)]
-    return f"{goal.label:<40}{goal.place:<10}{value:>10,.2f}  {wanted:<10}{verdict}"
+    return f"{goal.label:<46}{goal.place:<10}{value:>10,.2f}  {wanted:<10}{verdict}"
 
 
 def write_json(results: Results, path: Path) -> None:
