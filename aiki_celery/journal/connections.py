@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -22,6 +24,9 @@ logger = logging.getLogger("aiki_celery.journal")
 
 #: Seconds for which a lost connection, a deadlock or a held lock is tried again before the journal counts as gone.
 RETRY_FOR = 60.0
+
+#: Seconds before the second try, at least and at most.
+FIRST_PAUSE = (0.01, 0.05)
 
 
 class Connections:
@@ -142,6 +147,8 @@ class Connections:
         except (DBAPIError, TimeoutError) as error:
             if not is_transient(error):
                 raise
+        # Begun again at once, the victim of a deadlock may take the row before the one who waits for it wakes up.
+        time.sleep(random.uniform(*FIRST_PAUSE))
         attempts = Retrying(
             stop=stop_after_delay(patience),
             wait=wait_random_exponential(multiplier=0.05, max=2.0),

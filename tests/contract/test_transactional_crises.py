@@ -218,7 +218,10 @@ def _passed_over(act: Any) -> None:
 
 
 def test_two_bodies_that_deadlock_are_both_done(journal: Journal) -> None:
-    """Steps that lock one another's rows in turn: one is the victim and is run again; each is done once."""
+    """Steps that lock one another's rows in turn: one is the victim and is run again; each is done once.
+
+    Run again, the victim may take the row before the other has woken up and be the victim once more.
+    """
     if journal.connections.dialect == "sqlite":
         pytest.skip("SQLite has one writer at a time")
     met = threading.Barrier(2, timeout=10)
@@ -240,6 +243,7 @@ def test_two_bodies_that_deadlock_are_both_done(journal: Journal) -> None:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert ("a+0 b+0 c+0", 3) == (balances(journal), len(ran))
+    assert "a+0 b+0 c+0" == balances(journal)
+    assert len(ran) > 2, "they have not deadlocked"
     assert ["completed"] * 2 == [run_row(journal, run_id).status for run_id in ids]
     assert 2 == count(journal, "steps")
