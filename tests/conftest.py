@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import weakref
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from aiki_celery.celery_binding.process import ProcessIdentity
 from tests.harness import child_process
 from tests.harness.effects import EFFECTS_ENV, Effects
 from tests.harness.mariadb import MariaDBServer
@@ -24,6 +26,8 @@ RECOVERY = "recovery"
 
 SERVERS = {"postgres": "postgres", "mariadb": "mariadb", "redis_server": "redis", "rabbitmq": "rabbitmq"}
 
+_alive: weakref.WeakSet[ProcessIdentity] = weakref.WeakSet()
+
 
 def _serve(server: Server) -> Iterator[Server]:
     try:
@@ -31,6 +35,27 @@ def _serve(server: Server) -> Iterator[Server]:
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _noted_heartbeats() -> Iterator[None]:
+    """Note each heartbeat of this process, for the end of the test that begins it."""
+    stand_alone = ProcessIdentity._stand_alone
+
+    def noted(self: ProcessIdentity) -> str:
+        _alive.add(self)
+        return stand_alone(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ProcessIdentity, "_stand_alone", noted)
+        yield
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """End them while their databases are there: later ones would be disturbed."""
+    while _alive:
+        _alive.pop().end()
 
 
 @pytest.fixture(scope="session")

@@ -144,7 +144,7 @@ def test_upgrade_waits_for_another_and_says_so(
             second = thread.submit(migrate.upgrade, connections, Schema())
             waits = "Another process is upgrading the journal's tables (aiki_runs and others)"
             eventually(lambda: waits in caplog.text, 30)
-        assert ["aiki_celery.journal"] == [record.name for record in caplog.records]
+        assert 1 == [record.name for record in caplog.records].count("aiki_celery.journal")
         let_go_on()
         assert migrate.HEAD == second.result(60)
         assert [] == difference(connections, Schema())

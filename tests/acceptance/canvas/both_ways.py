@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from celery.exceptions import ChordError
+from celery.exceptions import ChordError, TimeoutError
 from celery.result import ResultBase
 
 from aiki_celery import RunStatus, WorkflowFailed, durable
@@ -102,7 +102,16 @@ def recorded_error(handle: WorkflowHandle[Any]) -> tuple[str, str, str]:
 
 
 def _plain(pending: ResultBase) -> Any:
-    return json.loads(json.dumps(pending.get(timeout=PATIENCE)))
+    # Celery waits for a message of Redis, which comes once and may be lost; each wait begins with a look.
+    (got,) = eventually(lambda: _got(pending), PATIENCE, f"the result of {pending!r}")
+    return json.loads(json.dumps(got))
+
+
+def _got(pending: ResultBase) -> tuple[Any, ...]:
+    try:
+        return (pending.get(timeout=2),)
+    except TimeoutError:
+        return ()
 
 
 def _error(error: Exception) -> tuple[str, str, str]:
