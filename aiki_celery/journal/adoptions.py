@@ -88,7 +88,7 @@ class Adoptions:
         )
         facts = [runs.c[name] for name in ("kind", *_CLAIM_COLUMNS)]
         self._facts = Statement(
-            select(*facts, db_now().label("now"), func.length(runs.c.history).label("long")).where(
+            select(*facts, db_now().label("now"), func.length(runs.c.history).label("history_length")).where(
                 runs.c.id == bindparam("run"), runs.c.claim_token == bindparam("token")
             ),
             dialect,
@@ -139,12 +139,12 @@ class Adoptions:
 
         def work() -> Claim | None:
             with self._connections.relaxed() as connection:
-                if self._take.run(connection, **values).rowcount == 0:
+                is_taken = self._take.run(connection, **values).rowcount == 1
+                row = self._facts.run(connection, run=run_id, token=token).first() if is_taken else None
+                if row is None:  # of one that is taken: it was settled or cancelled since
                     return None
-                row = self._facts.run(connection, run=run_id, token=token).one()
-                facts = {name: getattr(row, name) for name in _CLAIM_COLUMNS}
-                facts |= {"kind": RunKind(row.kind), "now": row.now, "history_length": row.long}
-                return Claim(run_id=run_id, token=token, **facts)
+                facts = {name: getattr(row, name) for name in (*_CLAIM_COLUMNS, "now", "history_length")}
+                return Claim(run_id=run_id, token=token, kind=RunKind(row.kind), **facts)
 
         return self._connections.retrying(work)
 

@@ -187,7 +187,8 @@ class Claims:
             return taken.first()
         if taken.rowcount == 0:
             return None
-        return self._facts.run(connection, run=run_id, token=token).one()
+        # None if it was cancelled since.
+        return self._facts.run(connection, run=run_id, token=token).first()
 
     def claim_settlement(self, run_id: str, owner: Owner, token: str) -> bool:
         """Take a finished run whose callbacks were not confirmed and whose owner is gone.

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import CompoundSelect, Connection, Engine, Row, Select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from aiki_celery.errors import JournalUnavailable
@@ -144,7 +145,7 @@ class Connections:
         """
         try:
             return work()
-        except (DBAPIError, TimeoutError) as error:
+        except (DBAPIError, PoolTimeout) as error:
             if not is_transient(error):
                 raise
         # Begun again at once, the victim of a deadlock may take the row before the one who waits for it wakes up.
@@ -157,7 +158,7 @@ class Connections:
         )
         try:
             return attempts(work)
-        except (DBAPIError, TimeoutError) as error:
+        except (DBAPIError, PoolTimeout) as error:
             if not is_transient(error):
                 raise
             raise JournalUnavailable(

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Connection, Integer, String, Text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -127,9 +128,9 @@ def has_snapshots(connection: Connection) -> bool:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Tell whether trying again may mend a database error: a lost connection, a deadlock, a lock held too long."""
+    """Tell whether trying again may mend an error: a lost connection, a deadlock, a wait for a lock or the pool."""
     if not isinstance(error, DBAPIError):
-        return isinstance(error, TimeoutError)
+        return isinstance(error, PoolTimeout)
     if error.connection_invalidated:
         return True
     if isinstance(error, IntegrityError):

@@ -65,7 +65,9 @@ def make_engine(url: URL, clock: Callable[[], int], sync: str = "FULL") -> Engin
         SettingInvalid: The driver is not installed, or there is no such folder.
     """
     backend = url.get_backend_name()
-    options: dict[str, Any] = {"pool_size": 2, "max_overflow": 64, "pool_timeout": 30}
+    # A pass keeps its connection, so a process has as many as it has passes. With a limit, one with more threads or
+    # greenlets than that would not get its heartbeat through, and be taken for dead.
+    options: dict[str, Any] = {"pool_size": 2, "max_overflow": -1}
     if backend == "sqlite":
         _check_folder(url)
         options["connect_args"] = {
@@ -94,6 +96,22 @@ def make_engine(url: URL, clock: Callable[[], int], sync: str = "FULL") -> Engin
     if backend == "sqlite":
         _prepare_sqlite(engine, clock, sync)
     return engine
+
+
+def given_engine(journal: Any) -> Engine | None:
+    """Give the engine that the application has given; None where it has given a URL, or nothing.
+
+    Raises:
+        SettingInvalid: It is neither.
+    """
+    if journal is None or isinstance(journal, str):
+        return None
+    if not isinstance(journal, Engine):
+        raise SettingInvalid(
+            f"journal={journal!r:.80}: give the database's URL as text, as in 'postgresql+psycopg://localhost/shop', "
+            "or an SQLAlchemy engine."
+        )
+    return journal
 
 
 def engines_over(engine: Engine) -> tuple[Engine, Engine]:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 from aiki_celery.journal import migrate
 from aiki_celery.journal.adoptions import Adoptions
 from aiki_celery.journal.claims import Claims
-from aiki_celery.journal.connections import Connections
+from aiki_celery.journal.connections import RETRY_FOR, Connections
 from aiki_celery.journal.control.cancels import Control
 from aiki_celery.journal.control.deadlines import Deadlines
 from aiki_celery.journal.control.moves import ControlMoves
@@ -125,7 +125,7 @@ class Journal:
         Raises:
             JournalUnavailable: The database could not be reached.
         """
-        self.connections.retrying(self.now, patience=PATIENCE_OF_PEOPLE)
+        self.now(patience=PATIENCE_OF_PEOPLE)
         return migrate.upgrade(self.connections, self.schema)
 
     def revision(self) -> str | None:
@@ -138,10 +138,21 @@ class Journal:
             lambda: migrate.current(self.connections, self.schema), patience=PATIENCE_OF_PEOPLE
         )
 
-    def now(self) -> int:
-        """Give the database's instant in microseconds."""
-        with self.connections.autocommit() as connection:
-            return int(connection.execute(select(db_now())).scalar_one())
+    def now(self, *, patience: float = RETRY_FOR) -> int:
+        """Give the database's instant in microseconds.
+
+        Args:
+            patience: Seconds after which the database is not asked again.
+
+        Raises:
+            JournalUnavailable: The database could not be reached.
+        """
+
+        def work() -> int:
+            with self.connections.autocommit() as connection:
+                return int(connection.execute(select(db_now())).scalar_one())
+
+        return self.connections.retrying(work, patience=patience)
 
     def close(self) -> None:
         """Close every pooled connection."""

@@ -13,6 +13,7 @@ from aiki_celery.journal.dialect import db_now
 from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
 from aiki_celery.journal.family.family import Family, Tie
 from aiki_celery.journal.history import appended, clean
+from aiki_celery.journal.queueing import queued_again
 from aiki_celery.journal.schema import Schema
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import Envelope
@@ -188,10 +189,7 @@ class Recovery:
             values |= {"status": RunStatus.STALLED.value, "reason": "crash_loop", "due_at": None}
             values["history"] = appended(runs.c.history, RunStatus.STALLED, literal(clean(note)))
         else:
-            note = f"recovered: {why}"
-            values |= {"status": RunStatus.QUEUED.value, "queued_at": db_now(), "published_at": db_now()}
-            values |= {"due_at": db_now() + self._gap, "deliveries": 1}
-            values["history"] = appended(runs.c.history, RunStatus.QUEUED, literal(clean(note)))
+            values |= queued_again(runs, f"recovered: {why}", self._gap)
         connection.execute(
             update(runs)
             .where(and_(runs.c.id == run.run_id, runs.c.status == RunStatus.RUNNING.value))

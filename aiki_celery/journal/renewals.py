@@ -15,15 +15,15 @@ from aiki_celery.journal.asked import refused
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_now, instant, small_number
 from aiki_celery.journal.family.family import Family
-from aiki_celery.journal.history import PAGE, appended
+from aiki_celery.journal.history import PAGE
 from aiki_celery.journal.inbox.statements import SPENT
 from aiki_celery.journal.pass_statements import PassStatements, fence_of, goes_on
+from aiki_celery.journal.queueing import queued_again
 from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.statement import Statement
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.received import Stretch
 from aiki_celery.model.records import Claim, Envelope
-from aiki_celery.model.status import RunStatus
 
 #: Reason of a run that was cancelled because the one that had started it went on as new.
 PARENT_IS_NEW = "its parent continued as new"
@@ -64,13 +64,11 @@ class Renewals:
             update(runs)
             .where(*goes_on(runs))
             .values(
-                status=RunStatus.QUEUED.value,
-                reason=null(),
+                **queued_again(
+                    runs, bindparam("why", type_=runs.c.history.type), int(redelivery_after * MICROSECOND)
+                ),
                 input=bindparam("given", type_=runs.c.input.type),
                 generation=bindparam("nth", type_=small_number()),
-                history=appended(
-                    runs.c.history, RunStatus.QUEUED, bindparam("why", type_=runs.c.history.type)
-                ),
                 base_seq=place,
                 progress=place,
                 attempt=1,
@@ -80,10 +78,6 @@ class Renewals:
                 owner=null(),
                 owner_pid=null(),
                 claim_token=null(),
-                queued_at=db_now(),
-                published_at=db_now(),
-                due_at=db_now() + int(redelivery_after * MICROSECOND),
-                deliveries=1,
             ),
             dialect,
         )

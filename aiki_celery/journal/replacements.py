@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import literal, update
+from sqlalchemy import update
 
 from aiki_celery.errors import ClaimLost
 from aiki_celery.journal.connections import Connections
-from aiki_celery.journal.dialect import db_now
-from aiki_celery.journal.history import appended, clean
 from aiki_celery.journal.pass_statements import refusal
+from aiki_celery.journal.queueing import queued_again
 from aiki_celery.journal.schema import Schema
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import Claim, NewRun
@@ -57,23 +56,18 @@ class Replacements:
             # Like the step it was: it is cancelled with its parent, but goes on if that only comes to its end.
             "on_close": "step",
         }
-        why = literal(clean(f"{claim.workflow} was replaced; {run.workflow} goes on in its place"))
+        why = f"{claim.workflow} was replaced; {run.workflow} goes on in its place"
         statement = (
             update(runs)
             .where(runs.c.id == claim.run_id, *held, runs.c.status == RunStatus.RUNNING.value)
             .values(
                 **become,
-                status=RunStatus.QUEUED.value,
+                **queued_again(runs, why, self._gap),
                 attempt=1,
                 recoveries=0,
                 owner=None,
                 owner_pid=None,
                 claim_token=None,
-                queued_at=db_now(),
-                published_at=db_now(),
-                due_at=db_now() + self._gap,
-                deliveries=1,
-                history=appended(runs.c.history, RunStatus.QUEUED, why),
             )
         )
         tries = 0

@@ -10,14 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic_core import from_json
-from sqlalchemy import Connection, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from aiki_celery.errors import RunError, RunNotFound
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_now
 from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
 from aiki_celery.journal.family.cascade import ITS_PARENT_IS_CANCELLED, ITS_PARENT_IS_OVER
-from aiki_celery.journal.history import appended
+from aiki_celery.journal.queueing import queued_again
 from aiki_celery.journal.schema import Schema
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import Envelope
@@ -153,8 +153,7 @@ class SecondChances:
             update(runs)
             .where(runs.c.id == run_id)
             .values(
-                status=RunStatus.QUEUED.value,
-                reason=None,
+                **queued_again(runs, "retried by hand", self._gap),
                 error=None,
                 control=None,
                 cancel_reason=None,
@@ -166,11 +165,6 @@ class SecondChances:
                 attempt=run.attempt + 1,
                 recoveries=0,
                 finished_at=None,
-                queued_at=db_now(),
-                published_at=db_now(),
-                due_at=db_now() + self._gap,
-                deliveries=1,
-                history=appended(runs.c.history, RunStatus.QUEUED, literal("retried by hand")),
             )
         )
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import bindparam, literal, select, update
+from sqlalchemy import bindparam, select, update
 
 from aiki_celery.journal.batches import batches
 from aiki_celery.journal.connections import Connections
 from aiki_celery.journal.dialect import db_asked, db_now
 from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
-from aiki_celery.journal.history import appended
+from aiki_celery.journal.queueing import queued_again
 from aiki_celery.journal.reach import can_send
 from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.statement import Statement, is_any
@@ -82,15 +82,7 @@ class Timers:
                     connection.execute(
                         update(runs)
                         .where(runs.c.id.in_([run.run_id for run in due]))
-                        .values(
-                            status=RunStatus.QUEUED.value,
-                            queued_at=db_now(),
-                            published_at=db_now(),
-                            due_at=db_now() + self._gap,
-                            deliveries=1,
-                            reason=None,
-                            history=appended(runs.c.history, RunStatus.QUEUED, literal("its time has come")),
-                        )
+                        .values(queued_again(runs, "its time has come", self._gap))
                     )
                 return due
 

@@ -54,3 +54,26 @@ def lost_answer(journal: Journal) -> Iterator[Lost]:
             event.remove(listened, "after_cursor_execute", after_execute)
         engine.dialect.do_commit = commit  # type: ignore[method-assign]
     assert lost.answers == 1, "no answer was lost: the test shows nothing"
+
+
+@contextmanager
+def lost_look(journal: Journal, table: str = "") -> Iterator[Lost]:
+    """Loses the connection of the first look inside, at a table, that is no part of a transaction; of no other."""
+    lost = Lost()
+
+    def before_execute(connection: Any, _: Any, statement: str, *__: Any) -> None:
+        autocommit = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+        if autocommit and statement.startswith("SELECT") and table in statement and not lost.answers:
+            lost.answers += 1
+            raise OperationalError(
+                statement, {}, Exception("the connection is gone"), connection_invalidated=True
+            )
+
+    for listened in journal.connections.engines:
+        event.listen(listened, "before_cursor_execute", before_execute)
+    try:
+        yield lost
+    finally:
+        for listened in journal.connections.engines:
+            event.remove(listened, "before_cursor_execute", before_execute)
+    assert lost.answers == 1, "nobody looked: the test shows nothing"

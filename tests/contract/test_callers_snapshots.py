@@ -12,9 +12,10 @@ from aiki_celery.engine.forking import fork
 from aiki_celery.errors import EventLimitExceeded
 from aiki_celery.journal.inbox.inbox import Inbox
 from aiki_celery.journal.journal import Journal
+from tests.contract.failing import lost_look
 from tests.contract.families import end, launched, states
 from tests.contract.rows import run_row
-from tests.contract.stories import claimed, queued
+from tests.contract.stories import claimed, new_run, queued
 
 PLAIN = Wish(None, None, None)
 
@@ -95,3 +96,25 @@ def test_inbox_that_was_filled_meanwhile_is_full(journal: Journal, caller: Conne
     with pytest.raises(EventLimitExceeded):
         small(journal).deliver(caller, run_id, "paid", "1", "webhook-9")
     assert not small(journal).deliver(caller, run_id, "paid", "1", "webhook-0").is_new
+
+
+@pytest.mark.parametrize("what", ["forks", "reference id"])
+def test_what_is_looked_for_outside_is_looked_for_again(
+    journal: Journal, caller: Connection, what: str
+) -> None:
+    """The journal's own connection is lost in the look that the transaction cannot make; the transaction goes on."""
+    if journal.connections.dialect != "mysql":
+        pytest.skip("the transaction sees what is there now")
+    if what == "forks":
+        parent = launched(journal, 2)
+        fork(journal, parent.id, PLAIN)
+        with lost_look(journal):
+            journal.control.cancel_on(caller, parent.id, "replaced")
+        caller.commit()
+        assert ["queued", "queued"] == states(journal, parent)[1]
+        return
+    there = queued(journal, reference_id="order-1")
+    joined, again = journal.joins.join(caller, "a test"), new_run(reference_id="order-1")
+    with lost_look(journal):
+        assert there == journal.joined_starts.insert(joined, again, return_existing=False)
+    caller.commit()

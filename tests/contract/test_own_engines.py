@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine
 
-from aiki_celery.errors import SettingInvalid
+from aiki_celery.errors import JournalUnavailable, SettingInvalid
 from aiki_celery.journal.journal import Journal
 from aiki_celery.journal.transactions.step_transaction import StepTransaction
 from aiki_celery.journal.transactions.step_writers import Made
@@ -138,3 +139,18 @@ def test_lost_connection_of_the_pool_is_replaced(engine: Engine, server_url: str
         lose_connections(server_url)
         assert connections.retrying(work)
     journal.close()
+
+
+def test_work_waits_for_a_connection_of_a_small_pool_again(engine: Engine, server_url: str) -> None:
+    """That the pool gave none in time is no reason to give the work up, and at the end the journal says why."""
+    small = create_engine(server_url, pool_size=1, max_overflow=0, pool_timeout=0.05)
+    journal, taken = on(small), small.connect()
+    connections = journal.connections
+    with pytest.raises(JournalUnavailable, match="QueuePool limit"):
+        connections.retrying(lambda: connections.give_back(connections.take()), patience=0)
+    given_back = threading.Timer(0.3, taken.close)
+    given_back.start()
+    run_id = queued(journal)
+    given_back.join()
+    assert "queued" == run_row(journal, run_id).status
+    small.dispose()

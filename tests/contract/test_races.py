@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,11 @@ from aiki_celery.errors import ClaimLost
 from aiki_celery.journal.journal import Journal
 from aiki_celery.journal.pass_statements import PassStatements
 from aiki_celery.model.records import StepRecord
-from tests.contract.rows import count, run_row
+from aiki_celery.model.status import RunKind
+from tests.contract.adoptions import adopting, take
+from tests.contract.families import Parent, launched
+from tests.contract.interleaving import Interleaving, Outcome
+from tests.contract.rows import count, run_row, wipe
 from tests.contract.stories import BOB, in_pass, step, token
 from tests.harness.eventually import eventually
 
@@ -117,3 +122,29 @@ def test_append_without_the_shared_lock_would_slip_past_a_claim(
         claiming.execute(take_over(journal, claim.run_id))
         beside.submit(slip).result(30)
     assert (1, 2) == (count(journal, "steps"), run_row(journal, claim.run_id).epoch)
+
+
+@pytest.mark.parametrize("kind", [RunKind.STEP, RunKind.ADOPTED])
+def test_step_that_is_cancelled_while_it_is_taken(journal: Journal, kind: RunKind) -> None:
+    """Whoever takes it gets it, or nothing, and no error: not even between taking it and reading what it is."""
+    if kind is RunKind.STEP and journal.connections.dialect != "mysql":
+        pytest.skip("one statement takes it and reads it")
+    seen = set()
+
+    def prepare() -> Parent:
+        wipe(journal)
+        return launched(journal, 1) if kind is RunKind.STEP else adopting(journal)
+
+    def take_it(parent: Parent) -> Any:
+        if kind is RunKind.STEP:
+            return journal.claims.claim(parent.children[1], BOB, token())
+        return take(journal, parent.children[1])
+
+    def check(parent: Parent, outcome: Outcome) -> None:
+        assert not isinstance(outcome.first, BaseException), outcome
+        assert "cancelled" == run_row(journal, parent.children[1]).status
+        seen.add(outcome.first is None)
+
+    cancel = partial(journal.control.cancel, reason="not needed")
+    Interleaving(journal, prepare, take_it, lambda parent: cancel(parent.children[1]), check).explore()
+    assert {False, True} == seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiki_celery.journal.journal import Journal
 from tests.contract.rows import silence
+from tests.contract.stories import in_pass, queued, step
 
 
 def test_beat_keeps_one_row_alive(journal: Journal) -> None:
@@ -31,3 +32,15 @@ def test_beat_after_the_row_was_swept_makes_it_again(journal: Journal) -> None:
     journal.workers.remove("w1")
     journal.workers.beat("w1", "host", 1, None)
     assert ["w1"] == [worker.id for worker in journal.workers.all()]
+
+
+def test_beat_gets_through_however_many_passes_there_are(journal: Journal) -> None:
+    """Each keeps its connection, and a worker may have a hundred threads: it must not be taken for dead for that."""
+    passes = [in_pass(journal)[1] for _ in range(70)]
+    for held in passes:
+        held.append(step())
+    journal.workers.beat("w1", "host", 1, None)
+    assert queued(journal)
+    assert ["w1"] == [worker.id for worker in journal.workers.all()]
+    for held in passes:
+        held.close()

@@ -9,9 +9,9 @@ from sqlalchemy import Connection, Row, insert, literal, select
 from aiki_celery.errors import RunFinished, WrongState
 from aiki_celery.journal.asked import PAUSE
 from aiki_celery.journal.control.cancels import Acknowledged, Control
-from aiki_celery.journal.dialect import db_now
 from aiki_celery.journal.envelopes import envelope
 from aiki_celery.journal.history import appended
+from aiki_celery.journal.queueing import queued_again
 from aiki_celery.journal.schema import Schema
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.records import Envelope
@@ -130,29 +130,25 @@ class ControlMoves:
         raise WrongState(run.id, run.status, detail)
 
     def _queue(self, connection: Connection, run: Row[Any], why: str) -> list[Envelope]:
-        values = {
-            "status": RunStatus.QUEUED.value,
-            "reason": None,
-            "queued_at": db_now(),
-            "published_at": db_now(),
-            "due_at": db_now() + self._gap,
-            "deliveries": 1,
-            "history": appended(self._runs.c.history, RunStatus.QUEUED, literal(why)),
-        }
-        self._control.change(connection, run.id, values)
+        self._control.change(connection, run.id, queued_again(self._runs, why, self._gap))
         return [envelope(run)]
 
-    def _last_step(self, connection: Connection, run_id: str) -> Row[Any] | None:
+    def _last_step(
+        self, connection: Connection, run_id: str, kind: StepKind | None = None
+    ) -> Row[Any] | None:
         steps = self._steps
         query = select(steps).where(steps.c.run_id == run_id).order_by(steps.c.seq.desc()).limit(1)
-        return connection.execute(query).first()
+        return connection.execute(query if kind is None else query.where(steps.c.kind == kind.value)).first()
 
-    def _insert_wake(self, connection: Connection, run: Row[Any], sleep: Row[Any]) -> None:
-        """Record the end of a sleep behind its beginning, which is the last record of a run that sleeps."""
+    def _insert_wake(self, connection: Connection, run: Row[Any], last: Row[Any]) -> None:
+        """Record the end of a sleep behind its beginning: in a fork, what it has started again may lie between."""
+        is_sleep = last.kind == StepKind.SLEEP.value
+        sleep = last if is_sleep else self._last_step(connection, run.id, StepKind.SLEEP)
+        assert sleep is not None, "a run that sleeps has recorded that"
         connection.execute(
             insert(self._steps).values(
                 run_id=run.id,
-                seq=sleep.seq + 1,
+                seq=last.seq + 1,
                 kind=StepKind.WAKE.value,
                 name=sleep.name,
                 address=sleep.address,

@@ -16,6 +16,7 @@ from aiki_celery.journal.batches import batches
 from aiki_celery.journal.dialect import db_now
 from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
 from aiki_celery.journal.history import appended, clean
+from aiki_celery.journal.queueing import queued_again
 from aiki_celery.model.records import Envelope
 from aiki_celery.model.status import RunKind, RunStatus
 
@@ -128,18 +129,8 @@ def asked_to_end(why: str) -> dict[str, Any]:
 
 def queued_to_end(runs: Any, why: str, gap: int) -> dict[str, Any]:
     """Give what a run that nobody holds is set to besides, so that its code can clean up."""
-    note = clean(f"to be cancelled: {why}" if why else "to be cancelled")
-    return {
-        "status": RunStatus.QUEUED.value,
-        "reason": None,
-        "error": None,
-        "recoveries": 0,
-        "queued_at": db_now(),
-        "published_at": db_now(),
-        "due_at": db_now() + gap,
-        "deliveries": 1,
-        "history": appended(runs.c.history, RunStatus.QUEUED, literal(note)),
-    }
+    note = f"to be cancelled: {why}" if why else "to be cancelled"
+    return queued_again(runs, note, gap) | {"error": None, "recoveries": 0}
 
 
 def _live(runs: Any, parents: Sequence[str], steps_too: bool) -> Any:

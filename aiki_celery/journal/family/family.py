@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, case, literal, null, or_, select, update
+from sqlalchemy import Connection, bindparam, case, or_, select, update
 
 from aiki_celery.journal.connections import Connections
-from aiki_celery.journal.dialect import db_now, instant, small_number
+from aiki_celery.journal.dialect import small_number
 from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
 from aiki_celery.journal.family.cascade import ITS_PARENT_IS_OVER, cancel_below
 from aiki_celery.journal.family.followers import Followers
-from aiki_celery.journal.history import appended
+from aiki_celery.journal.queueing import queued_again
 from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.statement import Statement
 from aiki_celery.model.clock import MICROSECOND
@@ -92,17 +92,7 @@ class Family:
         self._queue = Statement(
             update(runs)
             .where(runs.c.id == bindparam("run"))
-            .values(
-                status=RunStatus.QUEUED.value,
-                reason=null(),
-                queued_at=db_now(),
-                published_at=db_now(),
-                due_at=db_now() + literal(gap, instant()),
-                deliveries=1,
-                history=appended(
-                    runs.c.history, RunStatus.QUEUED, bindparam("why", type_=runs.c.history.type)
-                ),
-            ),
+            .values(queued_again(runs, bindparam("why", type_=runs.c.history.type), gap)),
             dialect,
         )
 
@@ -112,10 +102,11 @@ class Family:
         def ties(over: Connection) -> list[Tie]:
             return [Tie(row.parent_id, row.parent_seq) for row in self._followers.run(over, run=run_id)]
 
-        if connection is not None:
-            return ties(connection)
-        with self._connections.autocommit() as own:
-            return ties(own)
+        def work() -> list[Tie]:
+            with self._connections.autocommit() as own:
+                return ties(own)
+
+        return self._connections.retrying(work) if connection is None else ties(connection)
 
     def count_off_all(self, connection: Connection, ties: Sequence[Tie]) -> list[Envelope]:
         """Tell several, in one order, so that no two ends wait for one another; see :meth:`count_off`."""

@@ -9,13 +9,13 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, literal, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from aiki_celery.journal.batches import batches
 from aiki_celery.journal.connections import Connections
-from aiki_celery.journal.dialect import db_now, has_snapshots
+from aiki_celery.journal.dialect import has_snapshots
 from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS, envelope
-from aiki_celery.journal.history import appended
+from aiki_celery.journal.queueing import queued_again
 from aiki_celery.journal.schema import Schema
 from aiki_celery.model.records import Envelope
 from aiki_celery.model.status import RunStatus
@@ -65,8 +65,13 @@ class Followers:
             return {row.id for row in seen if row.finished_at is None}
         # What it sees may be of its beginning. Only what is cancelled stays so, be it by this very transaction.
         cancelled = {row.id for row in seen if row.status == RunStatus.CANCELLED.value}
-        with self._connections.autocommit() as own:
-            return {row.id for row in self._forks(own, run_ids) if row.finished_at is None} - cancelled
+
+        def elsewhere() -> list[Any]:
+            with self._connections.autocommit() as own:
+                return self._forks(own, run_ids)
+
+        found = self._connections.retrying(elsewhere)
+        return {row.id for row in found if row.finished_at is None} - cancelled
 
     def _forks(self, connection: Connection, run_ids: Collection[str]) -> list[Any]:
         runs = self._runs
@@ -114,17 +119,7 @@ class Followers:
             connection.execute(update(self._runs).where(self._runs.c.id.in_(ids)).values(**values))
 
     def _queued(self) -> dict[str, Any]:
-        why = literal("what it waited for is over")
-        return {
-            "status": RunStatus.QUEUED.value,
-            "reason": None,
-            "await_count": 0,
-            "queued_at": db_now(),
-            "published_at": db_now(),
-            "due_at": db_now() + self._gap,
-            "deliveries": 1,
-            "history": appended(self._runs.c.history, RunStatus.QUEUED, why),
-        }
+        return queued_again(self._runs, "what it waited for is over", self._gap) | {"await_count": 0}
 
 
 def _is_awaited(run: Any, place: int) -> bool:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, bindparam, exists, func, insert, literal, null, select, update
+from sqlalchemy import Select, bindparam, exists, func, insert, null, select, update
 
 from aiki_celery.journal.connections import Connections
-from aiki_celery.journal.dialect import db_now, instant, reads_the_past, small_number
+from aiki_celery.journal.dialect import db_now, reads_the_past, small_number
 from aiki_celery.journal.envelopes import ENVELOPE_COLUMNS
-from aiki_celery.journal.history import appended
+from aiki_celery.journal.queueing import queued_again
 from aiki_celery.journal.schema import Schema
 from aiki_celery.journal.statement import Statement
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.received import Received
-from aiki_celery.model.status import RunStatus
 
 #: Name of what is left of an event that a token has sent, once it was consumed and the run went on as new: the token is
 #: known to be used until it expires, which is what ``sent_at`` tells then.
@@ -72,17 +71,11 @@ class InboxStatements:
             .where(this_run)
             .values(
                 **number,
+                **queued_again(
+                    runs, bindparam("why", type_=runs.c.history.type), int(redelivery_after * MICROSECOND)
+                ),
                 await_count=0,
                 await_events=null(),
-                status=RunStatus.QUEUED.value,
-                reason=null(),
-                queued_at=db_now(),
-                published_at=db_now(),
-                due_at=db_now() + literal(int(redelivery_after * MICROSECOND), instant()),
-                deliveries=1,
-                history=appended(
-                    runs.c.history, RunStatus.QUEUED, bindparam("why", type_=runs.c.history.type)
-                ),
             ),
             dialect,
         )

@@ -113,11 +113,13 @@ class JoinedStarts:
         the run.
         """
         facts = {"workflow": run.workflow, "reference_id": run.reference_id}
-        found = self._by_reference.run(connection, **facts).first()
-        if found is None:
+
+        def elsewhere() -> Any:
             with self._connections.autocommit() as own:
-                found = self._by_reference.run(own, **facts).first()
-        return found
+                return self._by_reference.run(own, **facts).first()
+
+        found = self._by_reference.run(connection, **facts).first()
+        return self._connections.retrying(elsewhere) if found is None else found
 
 
 def _kind(run: NewRun) -> str:
