@@ -47,7 +47,7 @@ class Event(Generic[T]):
         """Do what :meth:`write` does with plain JSON from outside, or with a value of the event's own type."""
         try:
             json.dumps(payload)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             return self.write(payload)
         try:
             valid = self._kind.from_message(payload)

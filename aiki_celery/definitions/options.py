@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -99,9 +99,9 @@ class StartOptions:
             changes["queue"] = _name(owner, "queue", queue)
         if priority is not None:
             changes["priority"] = _priority(owner, priority)
-        if isinstance(tags, str):
-            raise InputInvalid(owner, "tags", f"a list of words is expected, not one: {tags!r:.60}")
         if tags is not None:
+            if isinstance(tags, str) or not isinstance(tags, Iterable):
+                raise InputInvalid(owner, "tags", f"a list of words is expected, not {tags!r:.60}")
             changes["tags"] = tuple(_name(owner, "tags", tag) for tag in tags)
         if key is not None:
             changes["key"] = _name(owner, "key", key)

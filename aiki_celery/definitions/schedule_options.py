@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta, tzinfo
+from datetime import timedelta, timezone, tzinfo
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
@@ -70,6 +70,8 @@ def check_zone(name: str, zone: Any) -> str:
         DefinitionInvalid: It does not.
     """
     key = getattr(zone, "key", None) if isinstance(zone, tzinfo) else zone
+    if zone == timezone.utc:
+        key = "UTC"
     try:
         if not isinstance(key, str) or len(key) > MAX_ZONE:
             raise ValueError("it is no name")

@@ -67,8 +67,10 @@ class Signature:
         values = self.bind_values(args, kwargs)
         return Arguments(values, self.write(values))
 
-    def bind_values(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Bind a step's arguments and validate them.
+    def bind_values(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], *, is_judged: bool = True
+    ) -> dict[str, Any]:
+        """Bind a step's arguments and validate them, unless they were judged before.
 
         Raises:
             InputInvalid: The arguments do not fit; names the definition and the argument.
@@ -76,8 +78,9 @@ class Signature:
         types = self._types or self._resolve()
         values: dict[str, Any] = {}
         for argument, given in self._parameters.match(args, kwargs):
+            kind = types[argument]
             try:
-                values[argument] = types[argument].validate(given)
+                values[argument] = kind.validate(given) if is_judged else kind.decode(given)
             except ValidationError as error:
                 raise InputInvalid(self._name, argument, first_message(error)) from error
         return values

@@ -63,6 +63,18 @@ class StoredForm:
                     return other.validate_json(text)
             return last.validate_json(text)
 
+    def decode(self, value: Any) -> Any:
+        """Give a value as the type, as it is read back and not as it is judged when it is new.
+
+        Raises:
+            pydantic_core.ValidationError: It is no such value.
+        """
+        *others, last = (self._reader, *self._others[:-1])
+        for other in others:
+            with suppress(ValidationError):
+                return other.validate_python(value)
+        return last.validate_python(value)
+
 
 def _build(factory: Any, schema: Any) -> Any:
     """Build a validator or serializer from the schema given, not from the ones that models keep ready."""

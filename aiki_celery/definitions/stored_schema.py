@@ -39,6 +39,7 @@ _CONSTRAINTS = frozenset(
         "pattern",
         "max_digits",
         "decimal_places",
+        "tz_constraint",
     }
 )
 #: Fields are written and read by their own names, all of them, and nothing that is made from others.
@@ -46,6 +47,9 @@ _FOR_OTHERS = frozenset(
     {"validation_alias", "serialization_alias", "serialization_exclude", "serialization_exclude_if"}
     | {"metadata", "computed_fields"}
 )
+#: What compares a value with the moment at which it is read; it tells no members of a union apart for long.
+_OF_THE_MOMENT = frozenset({"now_op", "now_utc_offset"})
+_LEFT_OUT = _FOR_OTHERS | _OF_THE_MOMENT
 _SCALARS_WITH_CONSTRAINTS = frozenset(
     {"int", "float", "decimal", "str", "bytes", "date", "time", "datetime", "timedelta"}
     | {"list", "tuple", "set", "frozenset", "dict", "generator"}
@@ -94,7 +98,7 @@ def _stored(node: Any, validators: frozenset[int], *, spares: bool, whole: bool 
     copy = {
         key: value if key in _DATA else copied(value, whole=below)
         for key, value in node.items()
-        if key not in _FOR_OTHERS and (whole or not _is_constraint(kind, key))
+        if key not in _LEFT_OUT and (whole or not _is_constraint(kind, key))
     }
     if kind == "definitions" and spares and has_union(node):
         copy["definitions"] += copied(node["definitions"], whole=True)

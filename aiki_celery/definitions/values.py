@@ -18,6 +18,9 @@ from aiki_celery.errors import NotJournalable
 
 _PLAIN_SCALARS = frozenset({type(None), bool, int, str})
 
+#: Most lists and maps within one another that the JSON reader takes.
+DEEPEST = 201
+
 
 class ValueType(Protocol):
     """What the definitions need of a type."""
@@ -28,6 +31,9 @@ class ValueType(Protocol):
 
     def validate(self, value: Any) -> Any:
         """Check a value given by a caller and give it back as the type; raises ``pydantic.ValidationError``."""
+
+    def decode(self, value: Any) -> Any:
+        """Give a value that was validated once as the type; raises ``pydantic.ValidationError``."""
 
     def write(self, value: Any, definition: str, path: str) -> str:
         """Write a validated value as JSON text; raises :class:`~aiki_celery.errors.NotJournalable`."""
@@ -49,7 +55,7 @@ class TypedValue:
         annotation: The annotation, with forward references resolved.
     """
 
-    __slots__ = ("_serializer", "_stored", "_validator", "is_ambiguous", "read", "validate")
+    __slots__ = ("_serializer", "_stored", "_validator", "decode", "is_ambiguous", "read", "validate")
 
     def __init__(self, annotation: Any) -> None:
         adapter = make_adapter(annotation)
@@ -58,7 +64,7 @@ class TypedValue:
         self.validate = self._validator.validate_python
         self._serializer = adapter.serializer
         self._stored = StoredForm(adapter)
-        self.read = self._stored.read
+        self.read, self.decode = self._stored.read, self._stored.decode
         self.is_ambiguous = self._stored.is_ambiguous
 
     def write(self, value: Any, definition: str, path: str) -> str:
@@ -92,6 +98,10 @@ class PlainValue:
 
     def validate(self, value: Any) -> Any:
         """Give the value as it is; :meth:`write` says whether it is plain JSON."""
+        return value
+
+    def decode(self, value: Any) -> Any:
+        """Give the value as it is."""
         return value
 
     def write(self, value: Any, definition: str, path: str) -> str:
@@ -178,10 +188,11 @@ def _remedy(error: Exception) -> str:
     return f"{error}. Pass plain data, a pydantic model or a dataclass, or give the type a serializer."
 
 
-def _places_without_json(value: Any, path: str) -> Iterator[str]:
+def _places_without_json(value: Any, path: str, depth: int = 0) -> Iterator[str]:
     """Find the innermost places whose value has no JSON form."""
-    for key, item in _parts(value):
-        yield from _places_without_json(item, path + key)
+    if depth < DEEPEST:
+        for key, item in _parts(value):
+            yield from _places_without_json(item, path + key, depth + 1)
     try:
         to_json(value)
     except Exception:
@@ -213,6 +224,8 @@ def _not_plain(value: Any, path: str, above: tuple[int, ...]) -> Iterator[tuple[
             yield path, f"{value} is no JSON number; annotate the value as float, which journals it"
     elif id(value) in above:
         yield path, "it contains itself"
+    elif len(above) >= DEEPEST:
+        yield path, f"it is nested more than {DEEPEST} levels deep"
     elif kind is dict:
         for key, item in value.items():
             if type(key) is not str:

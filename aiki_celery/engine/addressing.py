@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiki_celery.definitions.options import MAX_NAME, StepOptions
 from aiki_celery.definitions.task import Task
 from aiki_celery.engine.failures import in_a_line
-from aiki_celery.errors import InputInvalid
+from aiki_celery.engine.replay import Record
+from aiki_celery.errors import InputInvalid, NotJournalable
 from aiki_celery.model.storable_text import storable
+
+
+def bind_call(
+    record: Record, task: Task[..., Any], options: StepOptions, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Bind the arguments of a call, and validate them.
+
+    Those of a call that is recorded were validated when it was made. A constraint that a deploy has tightened, or one
+    that looks at the clock, does not judge them again.
+
+    Raises:
+        InputInvalid: They do not fit.
+    """
+    try:
+        return task.signature.bind_values(args, kwargs)
+    except InputInvalid:
+        # A key does not tell it from a call that was refused the first time too, after which the code went on.
+        if not is_keyed(task, options):
+            with suppress(InputInvalid, NotJournalable):
+                values = task.signature.bind_values(args, kwargs, is_judged=False)
+                if record.is_recorded(address_of(task, options, values)):
+                    return values
+        raise
 
 
 def address_of(task: Task[..., Any], options: StepOptions, values: Mapping[str, Any]) -> str:
@@ -25,6 +50,11 @@ def address_of(task: Task[..., Any], options: StepOptions, values: Mapping[str, 
     if settings.input_key is not None:
         return f"{settings.name}#{_key_of_input(task, settings.input_key, values)}"
     return f"{settings.name}:{task.signature.hash(values)}"
+
+
+def is_keyed(task: Task[..., Any], options: StepOptions) -> bool:
+    """Tell whether the address of a call says nothing of its input."""
+    return options.key is not None or task.settings.input_key is not None
 
 
 def _key_of_input(task: Task[..., Any], input_key: Any, values: Mapping[str, Any]) -> str:

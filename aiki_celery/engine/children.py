@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +12,13 @@ from pydantic_core import from_json
 from aiki_celery.definitions.current import Run
 from aiki_celery.definitions.future import StepFuture
 from aiki_celery.definitions.options import StartOptions, refuse_session
+from aiki_celery.definitions.signature import Arguments
 from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.engine.current_pass import Pass
 from aiki_celery.engine.failures import write_failure
 from aiki_celery.engine.launching import check_record, new_start, replayed
 from aiki_celery.engine.starting import make_run
-from aiki_celery.errors import ReferenceConflict
+from aiki_celery.errors import InputInvalid, NotJournalable, ReferenceConflict
 from aiki_celery.model.clock import MICROSECOND
 from aiki_celery.model.ids import child_run_id
 from aiki_celery.model.records import NewChild, StepRecord
@@ -49,10 +51,12 @@ def launch_child(
         NonDeterminismError: It is not recorded while other steps are that were not asked for.
     """
     refuse_session(workflow.name, options, "a child is written with its parent's record; leave session= out")
-    bound = workflow.signature.bind_input(args, kwargs)
-    address = f"{workflow.name}@:{workflow.signature.hash(bound.values)}"
+    bound = _bound(current, workflow, options, args, kwargs)
+    address = _address_of_input(workflow, bound.values)
     if options.key is not None:
         address = f"{workflow.name}@#{options.key}"
+        # What is recorded there may be of another input: one that is refused must not be answered by that on a replay.
+        current.check_size(bound.text, workflow.name, "the input")
     recorded = current.record.take(address)
     key = current.key_of(address)
     if recorded is not None:
@@ -85,6 +89,30 @@ def launch_child(
     else:
         record = _by_reference(current, record, child, options)
     return _future(current, run, workflow, options, record, key)
+
+
+def _bound(
+    current: Pass,
+    workflow: Workflow[..., Any],
+    options: StartOptions,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> Arguments:
+    """Bind the arguments of a child; see :func:`aiki_celery.engine.addressing.bind_call`."""
+    signature = workflow.signature
+    try:
+        return signature.bind_input(args, kwargs)
+    except InputInvalid:
+        if options.key is None:
+            with suppress(InputInvalid, NotJournalable):
+                values = signature.bind_values(args, kwargs, is_judged=False)
+                if current.record.is_recorded(_address_of_input(workflow, values)):
+                    return Arguments(values, signature.write(values))
+        raise
+
+
+def _address_of_input(workflow: Workflow[..., Any], values: Mapping[str, Any]) -> str:
+    return f"{workflow.name}@:{workflow.signature.hash(values)}"
 
 
 def _future(

@@ -8,8 +8,9 @@ from typing import Any
 from aiki_celery.definitions.current import Run
 from aiki_celery.definitions.options import StepOptions
 from aiki_celery.definitions.task import Task
-from aiki_celery.engine.addressing import address_of
+from aiki_celery.engine.addressing import address_of, bind_call, is_keyed
 from aiki_celery.engine.current_pass import Pass
+from aiki_celery.engine.recorded_step import write_input
 from aiki_celery.engine.step_runner import Step
 from aiki_celery.engine.transactional_step import step_kind
 from aiki_celery.errors import NonDeterminismError
@@ -34,8 +35,11 @@ def perform(
         OutcomeUnknown: The task is at-most-once and was interrupted.
         NonDeterminismError: It is not recorded while other steps are that were not asked for.
     """
-    values = task.signature.bind_values(args, kwargs)
+    values = bind_call(current.record, task, options, args, kwargs)
     address = address_of(task, options, values)
+    if is_keyed(task, options):
+        # What is recorded there may be of another input: one that is refused must not be answered by that on a replay.
+        write_input(current, task, values)
     recorded = current.record.take(address)
     if recorded is not None and recorded.kind is StepKind.LAUNCH:
         return current.future(run, task, recorded, current.key_of(address)).result()

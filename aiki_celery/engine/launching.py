@@ -12,8 +12,9 @@ from aiki_celery.definitions.current import Run
 from aiki_celery.definitions.future import StepFuture
 from aiki_celery.definitions.options import StepOptions
 from aiki_celery.definitions.task import Task
-from aiki_celery.engine.addressing import address_of
+from aiki_celery.engine.addressing import address_of, bind_call, is_keyed
 from aiki_celery.engine.current_pass import Pass
+from aiki_celery.engine.recorded_step import write_input
 from aiki_celery.errors import InputInvalid, NonDeterminismError
 from aiki_celery.model.canonical import ENCODING_VERSION
 from aiki_celery.model.clock import MICROSECOND
@@ -48,7 +49,8 @@ def launch(
         InputInvalid: The arguments or options do not fit; nothing was sent or written.
         NonDeterminismError: It is not recorded while other steps are that were not asked for.
     """
-    return launch_bound(current, run, task, options, task.signature.bind_values(args, kwargs))
+    values = bind_call(current.record, task, options, args, kwargs)
+    return launch_bound(current, run, task, options, values)
 
 
 def launch_bound(
@@ -73,15 +75,16 @@ def launch_bound(
         is_held: Whether it waits until one of its lane is over.
     """
     address = address_of(task, options, values)
+    if is_keyed(task, options):
+        # What is recorded there may be of another input: one that is refused must not be answered by that on a replay.
+        _input(current, task, values)
     recorded = current.record.take(address)
     key = current.key_of(address)
     if recorded is not None:
         return current.future(run, task, replayed(current, task.name, recorded), key)
     # What may be refused comes before the place is taken, and before the record is looked at: code that goes on after
     # it records more, and is refused the same on a replay.
-    text = task.signature.write(values)
-    task.signature.check_readable(values)
-    current.check_size(text, task.name, "the input")
+    text = _input(current, task, values)
     call, queue = _call(current, address, key, task, options), current.route(task, options.queue)
     check_record(current, address)
     record, child_id = new_start(current, StepKind.LAUNCH, task.name, address)
@@ -176,7 +179,7 @@ def launch_all(
     if max_concurrency is not None and not (isinstance(max_concurrency, int) and max_concurrency > 0):
         raise InputInvalid(task.name, "max_concurrency", f"must be 1 or more, not {max_concurrency!r}")
     lane = None if max_concurrency is None else current.record.last_seq + 1
-    bound = [task.signature.bind_values((item,), {}) for item in items]
+    bound = [bind_call(current.record, task, task.step_options, (item,), {}) for item in items]
     _check_children(current, task, bound)
     futures: list[StepFuture[Any]] = []
     for values in bound:
@@ -197,6 +200,13 @@ def _check_children(current: Pass, task: Task[..., Any], bound: Sequence[Mapping
     calls = Counter(address_of(task, task.step_options, values) for values in bound)
     new = sum(max(0, count - current.record.left_at(address)) for address, count in calls.items())
     current.check_children(new)
+
+
+def _input(current: Pass, task: Task[..., Any], values: Mapping[str, Any]) -> str:
+    """Write an input that the step's worker can read."""
+    text = write_input(current, task, values)
+    task.signature.check_readable(values)
+    return text
 
 
 def _time_limits(seconds: float | None) -> str | None:

@@ -51,6 +51,7 @@ class Recorded:
         self._gap: int | None = None
         self._notes: dict[str, list[StepRecord]] = {}
         self._calls: dict[str, int] = {}
+        self._passed: dict[str, int] = {}
         self.aside = PutAside()
         self.last_seq = base_seq
         self.starts = 0
@@ -61,7 +62,7 @@ class Recorded:
         self.reached = self.place = 0
         self._first_notes: dict[int, int] = {}
         self._unread = 0
-        self._furthest = self._last_try = 0
+        self._furthest = self._last_try = self._last_sleep = 0
         self._live = False
         recorded = list(steps)
         if recorded:
@@ -105,7 +106,9 @@ class Recorded:
                     facts.append(step)
                 elif not self._placed(step, facts, is_fact=True):
                     continue
-                if kind is StepKind.EVENT:
+                if kind is StepKind.SLEEP:
+                    self._last_sleep = step.seq
+                elif kind is StepKind.EVENT:
                     self.expected.setdefault(step.name, []).append(step)
             else:
                 self._note(step)
@@ -113,14 +116,16 @@ class Recorded:
                     self._since = list(steps)
                 continue
             self._unread += 1
-            self._furthest = step.seq
+            place = self._stands_at.get(step.seq, step.seq) if is_aside else step.seq
+            self._furthest = max(self._furthest, place)
 
     def _note(self, step: StepRecord) -> None:
         """Take in what is no outcome and no fact: attempts, and what says something of another record."""
         if step.kind is StepKind.TIMEOUT:
             self.timeouts[int(step.value or 0)] = step
         elif step.kind is StepKind.WAKE:
-            self.woken[int(step.value or 0)] = step.seq
+            # Of the sleep before it, though what a fork has started again may be recorded in between.
+            self.woken[self._last_sleep] = step.seq
         elif step.kind is not StepKind.CANCEL:
             self._notes.setdefault(step.address, []).append(step)
             self._last_try = step.seq

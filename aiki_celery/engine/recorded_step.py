@@ -16,6 +16,18 @@ from aiki_celery.model.records import StepRecord
 from aiki_celery.model.status import StepKind, StepStatus
 
 
+def write_input(current: Pass, task: Task[..., Any], values: Mapping[str, Any]) -> str:
+    """Write the input of a call as JSON text.
+
+    Raises:
+        NotJournalable: It has no JSON form.
+        PayloadTooLarge: It is too large.
+    """
+    text = task.signature.write(values)
+    current.check_size(text, task.name, "the input")
+    return text
+
+
 class RecordedStep:
     """One call of a task by a workflow.
 
@@ -53,8 +65,7 @@ class RecordedStep:
         Raises:
             PayloadTooLarge: It is too large.
         """
-        self._input = self._task.signature.write(self._values)
-        self._pass.check_size(self._input, self._task.name, "the input")
+        self._input = write_input(self._pass, self._task, self._values)
 
     def _commit(self, status: StepStatus, attempt: int, started_at: int, value: str) -> int:
         """Record the outcome, and give its place."""

@@ -25,7 +25,7 @@ class Record(Recorded):
     @property
     def goes_on(self) -> bool:
         """Whether something is recorded beyond the place that the code has come to, be it a failed attempt."""
-        if self.unconsumed > 0 or self._furthest > self.reached:
+        if self.unconsumed > 0 or self._furthest > self.place:
             return True
         return not self._live and any(note.kind in _TRIES for notes in self._notes.values() for note in notes)
 
@@ -117,6 +117,24 @@ class Record(Recorded):
         self.come_to(fact.seq)
         return fact
 
+    def pass_by(self, address: str) -> None:
+        """Count a sleep that took no time, which is not recorded: the next one of its name says how many there were."""
+        self._passed[address] = self._passed.get(address, 0) + 1
+
+    def passed_by(self, address: str) -> str | None:
+        """Tell how many sleeps of a name took no time so far, as the next one records it; None if none did."""
+        return str(self._passed[address]) if address in self._passed else None
+
+    def was_passed_by(self, address: str) -> bool:
+        """Tell whether a sleep is one of those that took no time before the next one recorded, and count it then."""
+        queue = self._facts.get(address)
+        if not queue or isinstance(queue[0], int):
+            return False
+        is_passed = self._passed.get(address, 0) < int(queue[0].value or 0)
+        if is_passed:
+            self.pass_by(address)
+        return is_passed
+
     def come_to(self, seq: int) -> None:
         """Take in that the code has come to what is recorded at a place."""
         if seq > self.reached:
@@ -124,6 +142,11 @@ class Record(Recorded):
         place = self._stands_at.get(seq, seq)
         if place > self.place:
             self.place = place
+
+    def is_recorded(self, address: str) -> bool:
+        """Tell whether the outcome that is asked for next at an address is recorded."""
+        queue, asked = self._outcomes.get(address, ()), self.calls_of(address)
+        return asked < len(queue) and not isinstance(queue[asked], int)
 
     def left_at(self, address: str) -> int:
         """Tell how many outcomes recorded at an address have not been asked for yet."""

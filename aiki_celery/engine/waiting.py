@@ -17,6 +17,8 @@ def sleep_for(current: Pass, name: str, seconds: float) -> bool:
         RunCancelled: The run is being cancelled.
     """
     address = f"sleep:{name}"
+    if current.record.was_passed_by(address):
+        return False
     began = current.record.take_fact(address)
     length = int(seconds * MICROSECOND)
     if began is not None:
@@ -27,6 +29,8 @@ def sleep_for(current: Pass, name: str, seconds: float) -> bool:
         now = current.clock.now()
         _begin(current, name, address, now, now + length)
         current.cancel_here()
+    else:
+        current.record.pass_by(address)
     return False
 
 
@@ -38,17 +42,23 @@ def sleep_until(current: Pass, name: str, due_at: int) -> bool:
         RunCancelled: The run is being cancelled.
     """
     address = f"sleep:{name}"
+    if current.record.was_passed_by(address):
+        return False
     began = current.record.take_fact(address)
     if began is not None:
         return _go_on(current, began, due_at)
     while current.time_reached() < due_at:
         current.cancel_here()
         _begin(current, name, address, current.clock.now(), due_at)
+    current.record.pass_by(address)
     return False
 
 
 def _begin(current: Pass, name: str, address: str, now: int, due_at: int) -> None:
-    step = new_fact(current, StepKind.SLEEP, name, address, now=now, status=StepStatus.WAITING, due_at=due_at)
+    passed, waiting = current.record.passed_by(address), StepStatus.WAITING
+    step = new_fact(
+        current, StepKind.SLEEP, name, address, now=now, status=waiting, value=passed, due_at=due_at
+    )
     current.park(RunStatus.SLEEPING, due_at, _why(name, due_at), (step,))
 
 

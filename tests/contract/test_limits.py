@@ -69,6 +69,20 @@ TRYING = [
 ]
 
 
+@workflow(name="limits-falling-back")
+def falling_back(run: WorkflowRun, how: int) -> int:
+    """Under a key set by hand: what is too large, and instead of that something small."""
+    known = echo.options(key="upload")
+    do = (known.run, lambda run, text: known.start(run, text).result(), child.options(key="upload").run)[how]
+    try:
+        do(run, TEN_MEGABYTES)
+    except PayloadTooLarge:
+        one.run(run, 1)
+        do(run, "small")
+    run.sleep(0.001)
+    return one.run(run, 2)
+
+
 @workflow(name="limits-trying")
 def trying(run: WorkflowRun, which: int) -> str:
     try:
@@ -199,3 +213,9 @@ def test_attempt_is_not_made_without_room_for_what_comes_of_it(
     assert made == attempts
     attempts[:] = ["one that failed"] if which == 2 else []
     assert "a" == House(journal, max_steps=2).result_of(trying, which)
+
+
+@pytest.mark.parametrize("how", [0, 1, 2], ids=["inline", "started", "a child"])
+def test_input_refused_under_a_key_is_refused_on_a_replay(journal: Journal, how: int) -> None:
+    """The address says nothing of the input: what the small one has recorded there is not of the large one."""
+    assert 2 == House(journal).result_of(falling_back, how)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 import pytest
 
 from aiki_celery import Retry, RunCancelled, WorkflowRun, task, workflow
@@ -61,6 +63,16 @@ def sleeping_beside(run: WorkflowRun) -> str:
     future = book.start(run, "flight")
     awake.append((run.attempt, run.sleep(3600)))
     return future.result()
+
+
+@workflow(name="kept-gone-by")
+def gone_by(run: WorkflowRun) -> list[bool]:
+    return [run.sleep_until(datetime(2020, 1, 1, tzinfo=timezone.utc)), run.sleep(3600)]
+
+
+@workflow(name="kept-no-time")
+def no_time(run: WorkflowRun) -> list[bool]:
+    return [run.sleep(0), run.sleep(3600)]
 
 
 @workflow(name="kept-cleaning")
@@ -130,6 +142,44 @@ def test_fork_of_a_run_cancelled_in_its_sleep_sleeps_on(house: House) -> None:
     rows = [run_row(house.journal, one) for one in (run_id, copy)]
     [due] = [step.due_at for step in house.journal.views.steps(copy) if step.kind is StepKind.SLEEP]
     assert (["cancelled", "sleeping"], due, []) == ([row.status for row in rows], rows[1].due_at, awake)
+
+
+def test_fork_that_sleeps_on_sleeps_until_it_is_woken(house: House) -> None:
+    """What the fork has started anew was recorded after the sleep, and stands before it in the code."""
+    run_id = house.enqueue(sleeping_beside)
+    house.take(run_id)
+    house.inbox.clear()
+    cancelled(house, run_id)
+    settled(house, run_id)
+    copy = forked(house, run_id)
+    house.take(copy)
+    moves = house.journal.control_moves
+    moves.pause(copy)
+
+    house.publish(moves.resume(copy).envelopes)
+
+    assert ("sleeping", []) == (settled(house, copy), awake)
+    house.publish(moves.wake(copy).envelopes)
+    assert ("completed", [(1, True)]) == (settled(house, copy), awake)
+    of_kind = {step.kind: step for step in house.journal.views.steps(copy)}
+    sleep, end = of_kind[StepKind.SLEEP], of_kind[StepKind.WAKE]
+    assert (sleep.name, sleep.address, str(sleep.seq)) == (end.name, end.address, end.value)
+
+
+@pytest.mark.parametrize("passed", [gone_by, no_time])
+def test_sleep_that_is_over_at_once_leaves_the_next_one_its_own(
+    house: House, passed: Workflow[[], list[bool]]
+) -> None:
+    """Sleeps of one name are matched in order, and one that took no time was one of them."""
+    run_id = house.enqueue(passed)
+    assert "sleeping" == settled(house, run_id)
+    sleeps = [step.seq for step in house.journal.views.steps(run_id)]
+
+    house.publish(house.journal.control_moves.wake(run_id).envelopes)
+
+    assert ("completed", "[false,true]") == (settled(house, run_id), run_row(house.journal, run_id).output)
+    steps = house.journal.views.steps(run_id)
+    assert sleeps == [step.seq for step in steps if step.kind is StepKind.SLEEP]
 
 
 def test_cancel_that_comes_before_a_wait_turns_a_full_page_once(house: House) -> None:

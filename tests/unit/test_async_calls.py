@@ -17,7 +17,7 @@ import pytest
 
 from aiki_celery.engine.async_tasks import calls as module
 from aiki_celery.engine.async_tasks.call import LoopLost, TimeIsUp
-from aiki_celery.engine.async_tasks.calls import AsyncCalls
+from aiki_celery.engine.async_tasks.calls import AsyncCalls, Watch
 from aiki_celery.errors import ClaimLost, RunError
 from tests.harness.eventually import eventually
 
@@ -332,6 +332,29 @@ def test_interrupted_wait_cancels_the_coroutine(calls: AsyncCalls) -> None:
     finally:
         signal.signal(signal.SIGALRM, before)
     assert ["cleaned up"] == seen
+
+
+def test_watch_looks_for_the_first_time_after_one_interval(calls: AsyncCalls) -> None:
+    """Waiting for the beginning is part of it: who looks for a cancel does not look twice as late as was said."""
+    waits: list[float | None] = []
+
+    class Seen(Exception):
+        pass
+
+    def look() -> None:
+        raise Seen
+
+    call_wait = module._left
+
+    def noted(until: float | None, most: float | None = None) -> float | None:
+        waits.append(most)
+        return call_wait(until, most)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_left", noted)
+        with pytest.raises(Seen):
+            calls.run(asyncio.sleep(30), "slow", None, Watch(look, 0.15))
+    assert [0.15] == waits
 
 
 def test_loop_does_not_wait_for_itself(calls: AsyncCalls) -> None:

@@ -117,6 +117,8 @@ def test_definition_is_refused_with_the_reason(define: Any, message: str) -> Non
         ({"priority": 256}, "priority"),
         ({"priority": True}, "priority"),
         ({"queue": 3}, "queue"),
+        ({"tags": "vip"}, "tags"),
+        ({"tags": 3}, "tags"),
     ],
 )
 def test_start_options_are_checked(options: dict[str, Any], argument: str) -> None:
@@ -125,6 +127,13 @@ def test_start_options_are_checked(options: dict[str, Any], argument: str) -> No
     with pytest.raises(InputInvalid) as caught:
         definition.options(**options)
     assert ("options-checked", argument) == (caught.value.definition, caught.value.argument)
+
+
+def test_a_moment_that_is_none_says_what_is_expected() -> None:
+    """Text is none, however well it is written."""
+    definition = workflow(name="moment-checked")(of_a_run)
+    with pytest.raises(InputInvalid, match="'2030-01-01' is no datetime; use one such as"):
+        definition.options(eta="2030-01-01")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("retry", [{"type": "x"}, 3])

@@ -57,6 +57,22 @@ def test_waits_and_instants_are_not_left_over() -> None:
     assert [1, 3, None, 2] == [None if fact is None else fact.seq for fact in facts]
 
 
+def test_what_is_made_again_stands_where_it_was() -> None:
+    """A start that was made again and comes before a sleep: the code has not been beyond that sleep, nor is it now."""
+    record = Record(
+        [
+            step(1, "charge:1", StepKind.LAUNCH),
+            step(2, "sleep:x", StepKind.SLEEP),
+            step(3, "retry", StepKind.RETRY, value="1;2"),
+            step(4, "charge:1", StepKind.LAUNCH),
+        ]
+    )
+    assert [4] == taken(record, "charge:1")
+    assert (True, False) == (record.goes_on, record.came_beyond(2))
+    assert record.take_fact("sleep:x") is not None
+    assert not record.goes_on
+
+
 def test_outcomes_and_facts_do_not_mix() -> None:
     """A task whose address reads like a wait is no wait."""
     record = Record([step(1, "now")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -108,6 +108,11 @@ def test_options_of_each_start_are_those_of_the_workflow() -> None:
     )
 
 
+def test_utc_of_the_standard_library_is_a_time_zone() -> None:
+    """Most people's UTC has no name of a zone."""
+    assert "UTC" == plan(cron="0 3 * * *", timezone=timezone.utc).timezone
+
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no times": ({}, "give either cron="),
     "both": ({"cron": "* * * * *", "every": 5}, "give either cron="),
@@ -120,6 +125,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "truth": ({"every": True}, "neither a timedelta nor seconds"),
     "zone": ({"every": 5, "timezone": "Mars/Olympus"}, "timezone 'Mars/Olympus'"),
     "no zone": ({"every": 5, "timezone": 3}, "timezone 3"),
+    "fixed offset": ({"every": 5, "timezone": timezone(timedelta(hours=1))}, "timezone datetime.timezone"),
     "path": ({"every": 5, "timezone": "../etc/passwd"}, "timezone '../etc/passwd'"),
     "overlap": ({"every": 5, "overlap": "never"}, "overlap is one of skip, allow, cancel_previous"),
     "window": ({"every": 5, "catchup_window": -1}, "catchup_window: a duration"),

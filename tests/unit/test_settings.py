@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy import make_url
 
+from aiki_celery import Aiki
 from aiki_celery.errors import SettingInvalid
 from aiki_celery.settings import AikiSettings, read_settings
 
@@ -127,6 +130,13 @@ def test_settings_refusal_names_source_value_and_rule(
     """An unknown or bad setting says where it came from, what it is, and what was expected."""
     with pytest.raises(SettingInvalid, match=message):
         read_settings(celery, env, keywords)
+
+
+@pytest.mark.parametrize("journal", [make_url("sqlite:///aiki.sqlite3"), Path("aiki.sqlite3"), 3])
+def test_journal_that_is_neither_text_nor_an_engine_is_refused(journal: Any) -> None:
+    """By its name, with what is expected."""
+    with pytest.raises(SettingInvalid, match=r"^journal=.*: give the database's URL as text"):
+        Aiki(journal=journal)
 
 
 def test_settings_are_frozen() -> None:

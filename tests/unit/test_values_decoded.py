@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FutureDatetime,
+    NaiveDatetime,
+    field_validator,
+    model_validator,
+)
 
 from aiki_celery.definitions.signature import Signature
 
 refusing: list[bool] = []
+
+
+class Reminder(BaseModel):
+    """A model with a time that is to come when it is made."""
+
+    at: FutureDatetime
 
 
 def no_business_of_a_class(value: str) -> str:
@@ -93,6 +108,7 @@ def test_validators_do_not_run_on_read(make_refuse: Any) -> None:
         (list[int], Annotated[list[int], Field(min_length=5)], [1]),
         (set[str], Annotated[set[str], Field(max_length=1)], {"a", "b"}),
         (float, Annotated[float, Field(multiple_of=2)], 3.0),
+        (datetime, NaiveDatetime, datetime(2026, 1, 1, tzinfo=timezone.utc)),
         (dict[str, int], dict[Annotated[str, Field(min_length=9)], Annotated[int, Field(le=0)]], {"k": 1}),
     ],
 )
@@ -100,6 +116,30 @@ def test_constraints_tightened_since_do_not_matter(before: Any, after: Any, valu
     """A deploy that tightens a constraint leaves recorded results readable."""
     text, _ = returning(before).write_result(value)
     assert value == returning(after).read_result(text)
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        FutureDatetime,
+        list[FutureDatetime],
+        FutureDatetime | str,
+        Reminder,
+        Reminder | str,
+        Annotated[FutureDatetime, Field(gt=datetime(2020, 1, 1, tzinfo=timezone.utc))],
+    ],
+)
+def test_instant_that_has_passed_since_is_read_as_what_it_was(annotation: Any) -> None:
+    """Waiting until a time that was to come is what a run does, and then it has come."""
+    soon = datetime.now(timezone.utc) + timedelta(seconds=0.05)
+    value = {list[FutureDatetime]: [soon], Reminder: {"at": soon}, Reminder | str: {"at": soon}}.get(
+        annotation, soon
+    )
+    signature = returning(annotation)
+    text, first = signature.write_result(value)
+    while datetime.now(timezone.utc) <= soon:
+        pass
+    assert first == signature.read_result(text)
 
 
 def test_model_constraints_tightened_since_do_not_matter() -> None:

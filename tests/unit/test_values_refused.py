@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
+from aiki_celery.definitions.event import Event
 from aiki_celery.definitions.signature import Signature
-from aiki_celery.errors import DefinitionInvalid, InputInvalid, NotJournalable, ResultInvalid
+from aiki_celery.definitions.values import DEEPEST, value_type
+from aiki_celery.errors import DefinitionInvalid, InputInvalid, NotJournalable, ResultInvalid, ValueRejected
 
 
 class Opaque:
@@ -35,6 +38,14 @@ class Wrapped:
     """A dataclass that takes anything."""
 
     inner: Any = None
+
+
+def nested(levels: int) -> list[Any]:
+    """Lists within one another."""
+    outermost: list[Any] = []
+    for _ in range(levels - 1):
+        outermost = [outermost]
+    return outermost
 
 
 def charge(order_id: str, lines: list[Line] = [], day: date | None = None, extra: Any = None) -> int:  # noqa: B006
@@ -86,6 +97,8 @@ def test_input_refusal_names_definition_and_argument(
         ((1, b"bytes"), "extra[1]"),
         (date(2026, 1, 1), "extra"),
         ({1, 2}, "extra"),
+        (nested(DEEPEST + 1), "extra" + DEEPEST * "[0]"),
+        (nested(20_000), "extra" + DEEPEST * "[0]"),
     ],
 )
 def test_argument_without_json_form_is_refused_by_its_place(extra: Any, path: str) -> None:
@@ -100,6 +113,21 @@ def test_argument_without_json_form_is_refused_by_its_place_when_hashed() -> Non
     with pytest.raises(NotJournalable) as caught:
         CHARGE.hash(CHARGE.bind_values(["o"], {"extra": {"a": Opaque()}}))
     assert ("charge", "extra['a']") == (caught.value.definition, caught.value.path)
+
+
+def test_value_as_deep_as_can_be_read_is_taken() -> None:
+    """What is one level deeper could be written, and never be read again."""
+    deepest = nested(DEEPEST)
+    assert {"order_id": "o", "extra": deepest} == CHARGE.bind_input(["o"], {"extra": deepest}).values
+
+
+@pytest.mark.parametrize("levels", [DEEPEST + 1, 20_000])
+@pytest.mark.parametrize("kind", [inspect.Parameter.empty, list, list[Any]])
+def test_payload_from_outside_that_is_too_deep_is_refused(kind: Any, levels: int) -> None:
+    """A webhook's sender is told by an error of ours, whatever the event's type."""
+    definition: Event[Any] = Event("deep", value_type(kind))
+    with pytest.raises(ValueRejected, match=r"^deep: "):
+        definition.write_plain(nested(levels))
 
 
 def test_value_that_contains_itself_is_refused() -> None:

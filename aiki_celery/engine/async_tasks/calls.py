@@ -83,11 +83,12 @@ class AsyncCalls:
         every = None if watch is None else watch.every
         try:
             self._begin(call, until, watch)
-            while not call.done.wait(_left(until, every)):
+            while not call.done.is_set():  # beginning it has taken up to one such wait already
                 if until is not None and time.monotonic() >= until:
                     raise TimeIsUp
                 if watch is not None:
                     watch.look()
+                call.done.wait(_left(until, every))
         except BaseException as interruption:
             self._interrupt(call)
             if call.was_cancelled or not call.done.is_set() or not isinstance(interruption, Exception):

@@ -85,9 +85,12 @@ class ScheduleStarts:
         Raises:
             ScheduleNotFound: There is none of this name.
             ScheduleError: This process does not have its workflow.
-            InputInvalid: An instant has no time zone, or there are more than 1,000 due times.
+            InputInvalid: An instant has no time zone, the end lies before the start, or there are more than 1,000 due
+                times.
         """
         first, last = _instant(name, "start", start), _instant(name, "end", end)
+        if last < first:
+            raise InputInvalid(name, "end", f"{end.isoformat()} lies before the start, {start.isoformat()}")
         workflow = _workflow_of(self._find(name).plan)
 
         def work(locked: LockedSchedule) -> list[NewRun]:
