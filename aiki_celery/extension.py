@@ -30,6 +30,7 @@ from aiki_celery.definitions.workflow import Workflow
 from aiki_celery.engine.lifecycle import Lifecycle
 from aiki_celery.engine.schedules.schedules import Schedules
 from aiki_celery.errors import ConfigurationError, NotInitialized
+from aiki_celery.journal.engines import given_engine
 from aiki_celery.journal.journal import Journal
 from aiki_celery.model.clock import Clock
 from aiki_celery.model.events import RunEvent
@@ -56,7 +57,8 @@ class Aiki(RunAccess):
         app: The Celery application, now or by :meth:`init_app`.
         clock: For tests on SQLite: tells and passes the time.
         **settings: Settings without their prefix, ``journal`` above all: a URL, or the SQLAlchemy engine of a server
-            database that the application has already.
+            database that the application has already. Its pool must have room for each run that a process is at, and
+            two more.
 
     Raises:
         SettingInvalid: There is no setting of that name.
@@ -65,7 +67,7 @@ class Aiki(RunAccess):
 
     def __init__(self, app: Celery | None = None, *, clock: Clock | None = None, **settings: Any) -> None:
         check_names(settings)
-        self._engine = None if isinstance(settings.get("journal", ""), str) else settings["journal"]
+        self._engine = given_engine(settings.get("journal"))
         if self._engine is not None:
             settings["journal"] = self._engine.url.render_as_string()
         self._keywords = settings

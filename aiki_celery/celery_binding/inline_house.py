@@ -40,7 +40,9 @@ class InlineHouse:
 
     def __init__(self, binding: Binding, run_id: str) -> None:
         self._binding = binding
-        self._parents = {run_id}
+        self._run_id = run_id
+        #: Workflow runs that had a pass since we looked what they had started; nothing else starts any.
+        self._passed: set[str] = set()
         self._planned: set[str] = set()
         self._queue: deque[str] = deque()
         self._sleeping: list[tuple[int, str]] = []
@@ -60,6 +62,7 @@ class InlineHouse:
             run_id: The run.
             due_at: When it goes on in any case, in microseconds.
         """
+        self._passed.add(run_id)
         while True:
             while self._queue:
                 next_id = self._queue.popleft()
@@ -83,6 +86,7 @@ class InlineHouse:
 
     def run_the_rest(self) -> None:
         """Do what was started and not waited for; what waits for an event alone is left for workers."""
+        self._passed.add(self._run_id)
         while True:
             while self._queue:
                 self._do(self._queue.popleft())
@@ -98,7 +102,8 @@ class InlineHouse:
 
     def _plan(self) -> None:
         """Look what was started with a delay: nothing is sent for that before its time."""
-        for parent_id in self._parents:
+        while self._passed:
+            parent_id = self._passed.pop()
             for run in self._binding.journal.views.find(
                 statuses=[RunStatus.SCHEDULED], parent_id=parent_id, limit=MOST_DELAYED
             ):
@@ -116,7 +121,7 @@ class InlineHouse:
             return
         claim, steps = taken
         if claim.kind is RunKind.WORKFLOW:
-            self._parents.add(run_id)  # nothing else starts runs
+            self._passed.add(run_id)
         outcome: Outcome | None = None
         if claim.kind.is_celery_task:
             run_here(binding, claim, self.publish)

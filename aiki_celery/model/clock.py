@@ -60,8 +60,10 @@ def from_datetime(moment: datetime) -> int:
     """Turn an aware ``datetime`` into an instant in microseconds.
 
     Raises:
-        ValueError: ``moment`` has no time zone.
+        ValueError: ``moment`` is no ``datetime``, or has no time zone.
     """
+    if not isinstance(moment, datetime):
+        raise ValueError(f"{moment!r:.60} is no datetime; use one such as datetime.now(timezone.utc)")
     if moment.tzinfo is None:
         raise ValueError(
             f"{moment!r} has no time zone; use an aware datetime such as datetime.now(timezone.utc)"

@@ -10,6 +10,7 @@ import pytest
 from celery import chain, chord, group
 
 from aiki_celery import Aiki, InputInvalid, RunStatus, TaskFailed, WorkflowRun, task, workflow
+from tests.contract.counting import counting
 from tests.harness.effects import EFFECTS_ENV
 from tests.integration.celery.deployment import Deployment
 from tests.integration.celery.flows import Order, Receipt, add, bill, doomed, total
@@ -52,6 +53,28 @@ def test_apply_raises_what_the_run_raised(here: Deployment, key: str) -> None:
     with pytest.raises(TaskFailed, match=f"no luck with {key}"):
         result.get()
     assert RunStatus.FAILED is here.aiki.view(result.id).status
+
+
+@workflow(name="in-process-napping")
+def napping(run: WorkflowRun, seconds: float) -> None:
+    run.sleep(seconds)
+
+
+@workflow(name="in-process-family")
+def family(run: WorkflowRun, children: int) -> None:
+    naps = [napping.options(delay=0.1).start(run, 0.0)]
+    naps += [napping.start(run, 0.3 + 0.01 * number) for number in range(children - 1)]
+    run.gather(*naps)
+
+
+def test_apply_looks_once_for_what_a_pass_has_delayed(here: Deployment) -> None:
+    """Not for each child whenever another one wakes: two hundred that sleep kept a run for half a minute."""
+    children = 8
+    with counting(here.aiki.journal) as counted:
+        family.apply((children,)).get()
+    looks = [text for text in counted.statements if "status IN" in text and "parent_id =" in text]
+    # Two passes each, the parent's own included, but for the delayed child, whose sleep is over at once.
+    assert 2 * (children + 1) - 1 == len(looks)
 
 
 @task(name="in-process-keyed", input_key=lambda: "one for all")  # type: ignore[misc]
