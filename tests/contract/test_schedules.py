@@ -356,7 +356,7 @@ def test_backfill_of_too_much_starts_nothing(journal: Journal, planner: Planner)
         planner.schedules.backfill(NAME, now - timedelta(days=60), now)
     with pytest.raises(InputInvalid, match="time zone"):
         planner.schedules.backfill(NAME, datetime(2026, 1, 1), now)  # noqa: DTZ001
-    with pytest.raises(InputInvalid, match="'end': .* lies before the start, "):
+    with pytest.raises(InputInvalid, match=r"'end': .* lies before the start, "):
         planner.schedules.backfill(NAME, now, now - timedelta(days=1))
     assert 0 == count(journal, "runs")
 
